@@ -1,0 +1,23 @@
+//! `idempotency_key`: the first answer under a client's key, to be given again.
+
+use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, DeriveEntityModel)]
+#[sea_orm(table_name = "idempotency_key")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub casino_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub key: String,
+    pub route: String,
+    pub body_hash: String,
+    pub status: i32,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub answer: Json,
+    pub etag: Option<String>,
+    pub created_at: DateTimeUtc,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

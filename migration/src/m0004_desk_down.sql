@@ -1,0 +1,11 @@
+DROP FUNCTION IF EXISTS count_wrong_pin(uuid, int, timestamptz);
+DROP FUNCTION IF EXISTS put_changes(jsonb);
+DROP FUNCTION IF EXISTS expect_rows(bigint, jsonb, text);
+DROP FUNCTION IF EXISTS open_desk(jsonb);
+DROP FUNCTION IF EXISTS take_slip_numbers(casino, text, timestamptz, bigint);
+DROP FUNCTION IF EXISTS sessions_of(uuid, text, uuid[], jsonb);
+DROP FUNCTION IF EXISTS papers_elsewhere(uuid, uuid[], jsonb);
+DROP FUNCTION IF EXISTS dossier(casino, table_inventory_session, uuid[], timestamptz);
+DROP FUNCTION IF EXISTS floor_around(casino, uuid, table_inventory_session, uuid[], timestamptz);
+DROP FUNCTION IF EXISTS box_with_custody(drop_box);
+DROP FUNCTION IF EXISTS person(staff);

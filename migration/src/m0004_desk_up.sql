@@ -1,0 +1,381 @@
+-- The desk: one command is BEGIN, open_desk, put_changes, COMMIT. Four round trips, whatever the command (a test counts them).
+--
+-- These functions hold no rule. open_desk says who asks, sets the tenant context, waits for the same Idempotency-Key, locks the sessions
+-- concerned in id order and hands out what is known of them; put_changes writes what the law decided. Both run with the
+-- caller's rights: privileges, triggers and row security stand behind them. plpgsql runs its statements in order, so the context
+-- is set before the first fenced row is read, and every statement after a lock sees what the lock waited for.
+
+-- A person as rules may see them: without anything that proves a PIN.
+CREATE FUNCTION person(s staff) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object('id', s.id, 'casino_id', s.casino_id, 'employee_no', s.employee_no, 'name', s.name, 'role', s.role, 'status', s.status)
+$$;
+
+-- A box, and whether its present use is removed and not yet counted.
+CREATE FUNCTION box_with_custody(b drop_box) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT to_jsonb(b) || jsonb_build_object('in_custody', EXISTS (
+        SELECT FROM table_drop_event AS d
+         WHERE d.casino_id = b.casino_id AND d.drop_box_id = b.id AND d.drop_box_use = b.use_no))
+$$;
+
+-- What stands around a session on the floor; `own` is null for one that does not exist yet.
+CREATE FUNCTION floor_around(c casino, p_table_id uuid, own table_inventory_session, p_boxes uuid[], p_at timestamptz)
+RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object(
+        'table', to_jsonb(t),
+        'par_cents', (SELECT p.par_cents FROM table_par AS p
+                       WHERE p.casino_id = c.id AND p.table_id = t.id
+                         AND p.effective_gaming_day <= gaming_day(p_at, c.timezone, c.gaming_day_start)
+                       ORDER BY p.effective_gaming_day DESC, p.id DESC LIMIT 1),
+        'predecessor', (SELECT jsonb_build_object(
+                'id', before.id,
+                'status', before.status,
+                'closer', (SELECT to_jsonb(n) FROM table_inventory_snapshot AS n
+                            WHERE n.casino_id = c.id AND n.session_id = before.id AND n.id = before.closing_snapshot_id),
+                'removed', EXISTS (SELECT FROM table_drop_event AS d WHERE d.casino_id = c.id AND d.session_id = before.id)
+                    OR EXISTS (SELECT FROM reconciliation_exception AS e
+                                WHERE e.casino_id = c.id AND e.session_id = before.id
+                                  AND e.category = 'DROP_MISSING' AND e.status = 'WAIVED'))
+              FROM table_inventory_session AS before
+             WHERE before.casino_id = c.id AND before.table_id = t.id
+               AND (before.id = (own).predecessor_id
+                    OR ((own).id IS NULL AND before.close_reason IS DISTINCT FROM 'cancelled'))
+             ORDER BY before.id DESC LIMIT 1),
+        'successor_id', (SELECT after.id FROM table_inventory_session AS after
+                          WHERE after.casino_id = c.id AND after.table_id = t.id AND after.id > (own).id
+                            AND after.opened_at IS NOT NULL AND after.close_reason IS DISTINCT FROM 'cancelled'
+                          ORDER BY after.id LIMIT 1),
+        'live_session_id', (SELECT live.id FROM table_inventory_session AS live
+                             WHERE live.casino_id = c.id AND live.table_id = t.id AND live.closed_at IS NULL
+                               AND live.id IS DISTINCT FROM (own).id),
+        'boxes', COALESCE((SELECT jsonb_agg(box_with_custody(b) ORDER BY b.id) FROM drop_box AS b
+                            WHERE b.casino_id = c.id AND (b.id = ANY (p_boxes || (own).drop_box_id) OR b.on_table_id = t.id)), '[]'))
+      FROM gaming_table AS t
+     WHERE t.casino_id = c.id AND t.id = p_table_id
+$$;
+
+-- Everything known about one session.
+CREATE FUNCTION dossier(c casino, s table_inventory_session, p_boxes uuid[], p_at timestamptz) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    WITH slip AS MATERIALIZED (
+        SELECT * FROM table_slip AS x WHERE x.casino_id = s.casino_id AND x.session_id = s.id
+    ), removal AS MATERIALIZED (
+        SELECT d.* FROM table_drop_event AS d WHERE d.casino_id = s.casino_id AND d.session_id = s.id
+        UNION
+        SELECT d.* FROM slip JOIN table_drop_event AS d
+            ON d.casino_id = s.casino_id AND d.drop_box_id = slip.drop_box_id AND d.drop_box_use = slip.drop_box_use
+    )
+    SELECT jsonb_build_object(
+        'session', to_jsonb(s),
+        'floor', floor_around(c, s.table_id, s, p_boxes || ARRAY(SELECT removal.drop_box_id FROM removal), p_at),
+        'snapshots', COALESCE((SELECT jsonb_agg(to_jsonb(n) ORDER BY n.id) FROM table_inventory_snapshot AS n
+                                WHERE n.casino_id = s.casino_id AND n.session_id = s.id), '[]'),
+        'slips', COALESCE((SELECT jsonb_agg(to_jsonb(slip) ORDER BY slip.id) FROM slip), '[]'),
+        'foreign_slips', COALESCE((SELECT jsonb_agg(to_jsonb(x) ORDER BY x.id) FROM removal JOIN table_slip AS x
+                                       ON x.casino_id = s.casino_id AND x.drop_box_id = removal.drop_box_id
+                                      AND x.drop_box_use = removal.drop_box_use AND x.session_id <> s.id
+                                    WHERE removal.session_id = s.id), '[]'),
+        'drops', COALESCE((SELECT jsonb_agg(to_jsonb(removal) ORDER BY removal.id) FROM removal), '[]'),
+        'counts', COALESCE((SELECT jsonb_agg(to_jsonb(n) ORDER BY n.id) FROM removal JOIN soft_count_table_result AS n
+                                ON n.casino_id = s.casino_id AND n.session_id = removal.session_id AND n.drop_event_id = removal.id), '[]'),
+        'exceptions', COALESCE((SELECT jsonb_agg(to_jsonb(e) ORDER BY e.id) FROM reconciliation_exception AS e
+                                 WHERE e.casino_id = s.casino_id AND e.session_id = s.id), '[]'),
+        -- A slip that rolled over was signed in the session before: its signatures are found by the slip.
+        'signatures', COALESCE((SELECT jsonb_agg(to_jsonb(g) ORDER BY g.id) FROM (
+                SELECT g.* FROM signature AS g WHERE g.casino_id = s.casino_id AND g.session_id = s.id
+                UNION
+                SELECT g.* FROM slip JOIN signature AS g
+                    ON g.casino_id = s.casino_id AND g.session_id = s.predecessor_id AND g.subject_id = slip.id) AS g), '[]'),
+        'report', (SELECT to_jsonb(r) FROM table_rundown_report AS r WHERE r.casino_id = s.casino_id AND r.session_id = s.id))
+$$;
+
+-- The sessions a command is about, found from what it names. A count concerns every session with a slip in the box, and those
+-- whose slips were found in it.
+CREATE FUNCTION sessions_of(c_id uuid, kind text, ids uuid[], papers jsonb) RETURNS uuid[] LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    CASE kind
+    WHEN 'session' THEN RETURN ids;
+    WHEN 'slip' THEN RETURN ARRAY(SELECT x.session_id FROM table_slip AS x WHERE x.casino_id = c_id AND x.id = ANY (ids));
+    WHEN 'snapshot' THEN RETURN ARRAY(SELECT n.session_id FROM table_inventory_snapshot AS n WHERE n.casino_id = c_id AND n.id = ANY (ids));
+    WHEN 'drop' THEN RETURN ARRAY(SELECT d.session_id FROM table_drop_event AS d WHERE d.casino_id = c_id AND d.id = ANY (ids));
+    WHEN 'exception' THEN RETURN ARRAY(SELECT e.session_id FROM reconciliation_exception AS e WHERE e.casino_id = c_id AND e.id = ANY (ids));
+    WHEN 'count' THEN RETURN ARRAY(
+        SELECT d.session_id FROM table_drop_event AS d WHERE d.casino_id = c_id AND d.id = ANY (ids)
+        UNION
+        SELECT x.session_id FROM table_drop_event AS d JOIN table_slip AS x
+            ON x.casino_id = c_id AND x.drop_box_id = d.drop_box_id AND x.drop_box_use = d.drop_box_use
+         WHERE d.casino_id = c_id AND d.id = ANY (ids)
+        UNION
+        SELECT x.session_id FROM papers_elsewhere(c_id, ids, papers) AS x);
+    ELSE RETURN '{}';
+    END CASE;
+END $$;
+
+-- The casino's slips with the numbers found in boxes: matched by kind and by the scope of the drop's own day (domain §6).
+CREATE FUNCTION papers_elsewhere(c_id uuid, drop_ids uuid[], papers jsonb) RETURNS SETOF table_slip LANGUAGE sql STABLE AS $$
+    SELECT DISTINCT ON (x.id) x.*
+      FROM jsonb_to_recordset(papers) AS paper (kind text, slip_no bigint)
+     CROSS JOIN LATERAL (
+            SELECT DISTINCT key FROM table_drop_event AS d
+              JOIN table_inventory_session AS s ON s.casino_id = c_id AND s.id = d.session_id
+             CROSS JOIN LATERAL (VALUES ('gaming_day', d.gaming_day::text), ('gaming_day', s.gaming_day::text),
+                                        ('calendar_year', to_char(d.gaming_day, 'YYYY')), ('calendar_year', to_char(s.gaming_day, 'YYYY'))) AS key (scope, scope_key)
+             WHERE d.casino_id = c_id AND d.id = ANY (drop_ids)) AS known
+      JOIN table_slip AS x
+        ON x.casino_id = c_id AND x.kind = paper.kind AND x.slip_no = paper.slip_no
+       AND x.slip_scope = (known.key).scope AND x.scope_key = (known.key).scope_key
+$$;
+
+-- The next number of a series. The counter's row lock is held to the end of the command: that is what leaves no gap.
+CREATE FUNCTION take_slip_numbers(c casino, p_kind text, p_at timestamptz, how_many bigint) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    day CONSTANT date := gaming_day(p_at, c.timezone, c.gaming_day_start);
+    series CONSTANT text := CASE c.slip_scope WHEN 'gaming_day' THEN day::text ELSE to_char(day, 'YYYY') END;
+    taken bigint;
+BEGIN
+    INSERT INTO slip_counter AS n (casino_id, kind, slip_scope, scope_key, last_no)
+    VALUES (c.id, p_kind, c.slip_scope, series, how_many)
+    ON CONFLICT ON CONSTRAINT slip_counter_pkey DO UPDATE SET last_no = n.last_no + EXCLUDED.last_no
+    RETURNING last_no INTO taken;
+    RETURN jsonb_build_object('slip_scope', c.slip_scope, 'scope_key', series, 'slip_no', taken);
+END $$;
+
+-- Opens a command: see `store/desk.rs` for the shape of what is asked and answered.
+CREATE FUNCTION open_desk(ask jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    caller staff;
+    c casino;
+    hit jsonb;
+    locking CONSTANT boolean := COALESCE((ask->>'lock')::boolean, false);
+    at CONSTANT timestamptz := (ask->>'at')::timestamptz;
+    kind CONSTANT text := ask->>'kind';
+    ids CONSTANT uuid[] := ARRAY(SELECT jsonb_array_elements_text(ask->'ids')::uuid);
+    boxes CONSTANT uuid[] := ARRAY(SELECT jsonb_array_elements_text(ask->'boxes')::uuid);
+    named CONSTANT uuid[] := ARRAY(SELECT jsonb_array_elements_text(ask->'staff')::uuid);
+    signing CONSTANT uuid[] := ARRAY(SELECT jsonb_array_elements_text(ask->'cosigners')::uuid);
+    numbered CONSTANT text[] := ARRAY(SELECT jsonb_array_elements_text(ask->'employee_nos'));
+    papers CONSTANT jsonb := COALESCE(ask->'papers', '[]');
+    sessions uuid[];
+    answer jsonb;
+BEGIN
+    PERFORM set_config('app.subject', ask->>'subject', true), set_config('application_name', ask->>'correlation_id', true);
+    SELECT * INTO caller FROM staff AS s WHERE s.external_subject = ask->>'subject' AND s.status = 'active';
+    IF NOT FOUND THEN
+        RETURN '{}';
+    END IF;
+    PERFORM set_rls_context_from_staff(caller.id);
+    SELECT * INTO c FROM casino WHERE id = caller.casino_id;
+    answer := jsonb_build_object('caller', person(caller), 'casino', to_jsonb(c));
+
+    -- The same key waits here until the first command is done, then repeats its answer: before any state is looked at.
+    IF ask->>'key' IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(hashtextextended(c.id::text || ':' || (ask->>'key'), 0));
+        SELECT jsonb_build_object('route', k.route, 'body_hash', k.body_hash, 'status', k.status, 'answer', k.answer, 'etag', k.etag) INTO hit
+          FROM idempotency_key AS k WHERE k.casino_id = c.id AND k.key = ask->>'key';
+        IF FOUND THEN
+            RETURN answer || jsonb_build_object('replay', hit);
+        END IF;
+    END IF;
+    -- A slip's request_id is its own idempotency key, for ever.
+    IF ask->>'request_id' IS NOT NULL THEN
+        IF locking THEN
+            PERFORM pg_advisory_xact_lock(hashtextextended(c.id::text || ':slip:' || (ask->>'request_id'), 0));
+        END IF;
+        SELECT to_jsonb(x) INTO hit FROM table_slip AS x WHERE x.casino_id = c.id AND x.request_id = ask->>'request_id';
+        IF FOUND THEN
+            answer := answer || jsonb_build_object('requested_slip', hit);
+        END IF;
+    END IF;
+
+    IF kind = 'table' THEN
+        IF locking THEN
+            PERFORM FROM gaming_table WHERE casino_id = c.id AND id = ids[1] FOR NO KEY UPDATE;
+        END IF;
+        answer := answer || jsonb_build_object('floor', floor_around(c, ids[1], NULL, boxes, at));
+    ELSIF kind IS NOT NULL THEN
+        sessions := sessions_of(c.id, kind, ids, papers);
+        IF locking THEN
+            PERFORM FROM table_inventory_session WHERE casino_id = c.id AND id = ANY (sessions) ORDER BY id FOR NO KEY UPDATE;
+            -- While this command waited for the locks, a rollover may have carried the slip into the next session.
+            IF kind IN ('slip', 'count') AND NOT (sessions @> sessions_of(c.id, kind, ids, papers)) THEN
+                RAISE EXCEPTION 'the slip changed its session' USING ERRCODE = 'serialization_failure';
+            END IF;
+        END IF;
+        answer := answer || jsonb_build_object(
+            'dossiers', COALESCE((SELECT jsonb_agg(dossier(c, s, boxes, at) ORDER BY s.id) FROM table_inventory_session AS s
+                                   WHERE s.casino_id = c.id AND s.id = ANY (sessions)), '[]'),
+            'elsewhere', CASE WHEN kind = 'count'
+                THEN COALESCE((SELECT jsonb_agg(to_jsonb(x)) FROM papers_elsewhere(c.id, ids, papers) AS x), '[]') ELSE '[]' END);
+    END IF;
+
+    IF ask->>'number_for' IS NOT NULL AND locking THEN
+        SELECT take_slip_numbers(c, x.kind, at, 1) INTO hit FROM table_slip AS x WHERE x.casino_id = c.id AND x.id = (ask->>'number_for')::uuid;
+        answer := answer || jsonb_build_object('number', hit);
+    END IF;
+    IF ask->'manual' IS NOT NULL THEN
+        answer := answer || jsonb_build_object(
+            'ranges', COALESCE((SELECT jsonb_agg(to_jsonb(r)) FROM slip_manual_range AS r
+                                 WHERE r.casino_id = c.id AND r.kind = ask->'manual'->>'kind'
+                                   AND (ask->'manual'->>'slip_no')::bigint BETWEEN r.first_no AND r.last_no
+                                   AND (ask->'manual'->>'scope_key' IS NULL OR r.scope_key = ask->'manual'->>'scope_key')), '[]'),
+            'numbers_taken', COALESCE((SELECT jsonb_agg(x.scope_key) FROM table_slip AS x
+                                        WHERE x.casino_id = c.id AND x.kind = ask->'manual'->>'kind'
+                                          AND x.slip_no = (ask->'manual'->>'slip_no')::bigint), '[]'));
+    END IF;
+    -- A co-signer's row is locked: guesses at one PIN are judged one after another, whatever the number of callers.
+    IF locking AND cardinality(signing) > 0 THEN
+        PERFORM FROM staff WHERE casino_id = c.id AND id = ANY (signing) ORDER BY id FOR NO KEY UPDATE;
+    END IF;
+    RETURN answer || jsonb_build_object(
+        'people', COALESCE((SELECT jsonb_agg(person(s)) FROM staff AS s WHERE s.casino_id = c.id 
+                                AND (s.id = ANY (named || signing) OR s.employee_no = ANY (numbered))), '[]'),
+        'cosigners', COALESCE((SELECT jsonb_agg(jsonb_build_object('id', s.id, 'pin_hash', s.pin_hash, 'failed_pins', s.failed_pins,
+                                                                   'pin_locked_until', s.pin_locked_until))
+                                 FROM staff AS s WHERE s.casino_id = c.id AND s.id = ANY (signing)), '[]'));
+END $$;
+
+-- Says that a row was not as the command had seen it: the engine reads again and judges anew.
+CREATE FUNCTION expect_rows(written bigint, rows jsonb, relation text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF written <> jsonb_array_length(rows) THEN
+        RAISE EXCEPTION '% changed since it was read', relation USING ERRCODE = 'serialization_failure';
+    END IF;
+END $$;
+
+-- Writes a judged command: rows by table, the audit row, the events, the answer under its key.
+CREATE FUNCTION put_changes(changes jsonb) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    ins CONSTANT jsonb := COALESCE(changes->'insert', '{}');
+    upd CONSTANT jsonb := COALESCE(changes->'update', '{}');
+    rows jsonb;
+    written bigint;
+BEGIN
+    rows := upd->'table_inventory_session';
+    IF rows IS NOT NULL THEN
+        UPDATE table_inventory_session AS t SET
+            gaming_day = r.gaming_day, shift_id = r.shift_id, status = r.status, bank_mode = r.bank_mode, need_total_cents = r.need_total_cents,
+            opening_snapshot_id = r.opening_snapshot_id, closing_snapshot_id = r.closing_snapshot_id, drop_box_id = r.drop_box_id,
+            drop_scheduled_for = r.drop_scheduled_for, scheduled_from = r.scheduled_from, dropped_through_seq = r.dropped_through_seq,
+            opened_at = r.opened_at, opened_by = r.opened_by, activated_at = r.activated_at, activated_by = r.activated_by,
+            dropped_at = r.dropped_at, counted_at = r.counted_at, closing_started_at = r.closing_started_at,
+            closing_started_by = r.closing_started_by, closed_at = r.closed_at, closed_by = r.closed_by, close_reason = r.close_reason,
+            close_note = r.close_note, requires_reconciliation = r.requires_reconciliation, reconciled_at = r.reconciled_at,
+            finalized_at = r.finalized_at, finalized_by = r.finalized_by, version = r.version
+          FROM jsonb_populate_recordset(NULL::table_inventory_session, rows) AS r
+         WHERE t.id = r.id AND t.version = r.version - 1;
+        GET DIAGNOSTICS written = ROW_COUNT;
+        PERFORM expect_rows(written, rows, 'session');
+    END IF;
+    rows := upd->'drop_box';
+    IF rows IS NOT NULL THEN
+        -- One statement: the box that goes and the box that comes change places at once, and the constraint looks afterwards.
+        UPDATE drop_box AS t SET on_table_id = r.on_table_id, use_no = r.use_no, version = r.version
+          FROM jsonb_populate_recordset(NULL::drop_box, rows) AS r WHERE t.id = r.id AND t.version = r.version - 1;
+        GET DIAGNOSTICS written = ROW_COUNT;
+        PERFORM expect_rows(written, rows, 'drop box');
+    END IF;
+    IF ins ? 'table_inventory_session' THEN
+        INSERT INTO table_inventory_session SELECT * FROM jsonb_populate_recordset(NULL::table_inventory_session, ins->'table_inventory_session');
+    END IF;
+    IF ins ? 'table_inventory_snapshot' THEN
+        INSERT INTO table_inventory_snapshot SELECT * FROM jsonb_populate_recordset(NULL::table_inventory_snapshot, ins->'table_inventory_snapshot');
+    END IF;
+    rows := upd->'table_inventory_snapshot';
+    IF rows IS NOT NULL THEN
+        UPDATE table_inventory_snapshot AS t SET verified_by = r.verified_by, verified_at = r.verified_at
+          FROM jsonb_populate_recordset(NULL::table_inventory_snapshot, rows) AS r WHERE t.id = r.id;
+    END IF;
+    IF ins ? 'table_slip' THEN
+        INSERT INTO table_slip SELECT * FROM jsonb_populate_recordset(NULL::table_slip, ins->'table_slip');
+    END IF;
+    rows := upd->'table_slip';
+    IF rows IS NOT NULL THEN
+        UPDATE table_slip AS t SET
+            session_id = r.session_id, status = r.status, slip_scope = r.slip_scope, scope_key = r.scope_key, slip_no = r.slip_no,
+            issued_by = r.issued_by, issued_at = r.issued_at, runner_id = r.runner_id, dealer_id = r.dealer_id, verified_by = r.verified_by,
+            verified_at = r.verified_at, confirmed_chipset = r.confirmed_chipset, confirmed_amount_cents = r.confirmed_amount_cents,
+            confirmed_note = r.confirmed_note, cage_received_by = r.cage_received_by, cage_received_at = r.cage_received_at,
+            cage_amount_cents = r.cage_amount_cents, deposited_by = r.deposited_by, deposited_at = r.deposited_at,
+            drop_box_id = r.drop_box_id, drop_box_use = r.drop_box_use, voided_by = r.voided_by, voided_at = r.voided_at,
+            void_cosigned_by = r.void_cosigned_by, void_reason = r.void_reason, voided_from = r.voided_from,
+            cancelled_by = r.cancelled_by, cancelled_at = r.cancelled_at, cancel_reason = r.cancel_reason, version = r.version
+          FROM jsonb_populate_recordset(NULL::table_slip, rows) AS r
+         WHERE t.id = r.id AND t.version = r.version - 1;
+        GET DIAGNOSTICS written = ROW_COUNT;
+        PERFORM expect_rows(written, rows, 'slip');
+    END IF;
+    IF ins ? 'table_drop_event' THEN
+        INSERT INTO table_drop_event SELECT * FROM jsonb_populate_recordset(NULL::table_drop_event, ins->'table_drop_event');
+    END IF;
+    rows := upd->'table_drop_event';
+    IF rows IS NOT NULL THEN
+        UPDATE table_drop_event AS t SET
+            delivered_at = r.delivered_at, delivered_by = r.delivered_by, delivered_scan_at = r.delivered_scan_at,
+            received_at = r.received_at, received_by = r.received_by, received_seal_no = r.received_seal_no, counted_at = r.counted_at
+          FROM jsonb_populate_recordset(NULL::table_drop_event, rows) AS r WHERE t.id = r.id;
+    END IF;
+    IF ins ? 'soft_count_table_result' THEN
+        INSERT INTO soft_count_table_result SELECT * FROM jsonb_populate_recordset(NULL::soft_count_table_result, ins->'soft_count_table_result');
+    END IF;
+    IF ins ? 'reconciliation_exception' THEN
+        INSERT INTO reconciliation_exception SELECT * FROM jsonb_populate_recordset(NULL::reconciliation_exception, ins->'reconciliation_exception');
+    END IF;
+    rows := upd->'reconciliation_exception';
+    IF rows IS NOT NULL THEN
+        UPDATE reconciliation_exception AS t SET
+            expected = r.expected, found = r.found, variance_cents = r.variance_cents, detail = r.detail, status = r.status, owner = r.owner,
+            reason_code = r.reason_code, resolution_note = r.resolution_note, acknowledged_by = r.acknowledged_by,
+            acknowledged_at = r.acknowledged_at, resolved_by = r.resolved_by, resolved_at = r.resolved_at,
+            no_longer_observed_at = r.no_longer_observed_at, version = r.version
+          FROM jsonb_populate_recordset(NULL::reconciliation_exception, rows) AS r WHERE t.id = r.id AND t.version < r.version;
+        GET DIAGNOSTICS written = ROW_COUNT;
+        PERFORM expect_rows(written, rows, 'exception');
+    END IF;
+    IF ins ? 'table_rundown_report' THEN
+        INSERT INTO table_rundown_report SELECT * FROM jsonb_populate_recordset(NULL::table_rundown_report, ins->'table_rundown_report');
+    END IF;
+    rows := upd->'table_rundown_report';
+    IF rows IS NOT NULL THEN
+        UPDATE table_rundown_report AS t SET
+            opening_total_cents = r.opening_total_cents, opening_snapshot_id = r.opening_snapshot_id, opening_source = r.opening_source,
+            closing_total_cents = r.closing_total_cents, closing_snapshot_id = r.closing_snapshot_id,
+            fills_total_cents = r.fills_total_cents, fill_ids = r.fill_ids, credits_total_cents = r.credits_total_cents,
+            credit_ids = r.credit_ids, inventory_result_cents = r.inventory_result_cents, drop_total_cents = r.drop_total_cents,
+            soft_count_ids = r.soft_count_ids, win_loss_stat_cents = r.win_loss_stat_cents, hold_bp = r.hold_bp,
+            missing_inputs = r.missing_inputs, metric_grade = r.metric_grade, par_variance_cents = r.par_variance_cents,
+            count_status = r.count_status, computed_at = r.computed_at, input_hash = r.input_hash,
+            finalized_at = r.finalized_at, finalized_by = r.finalized_by
+          FROM jsonb_populate_recordset(NULL::table_rundown_report, rows) AS r WHERE t.id = r.id;
+    END IF;
+    IF ins ? 'session_transition' THEN
+        INSERT INTO session_transition SELECT * FROM jsonb_populate_recordset(NULL::session_transition, ins->'session_transition');
+    END IF;
+    IF ins ? 'signature' THEN
+        INSERT INTO signature SELECT * FROM jsonb_populate_recordset(NULL::signature, ins->'signature');
+    END IF;
+
+    IF changes ? 'audit' THEN
+        INSERT INTO audit_log SELECT * FROM jsonb_populate_record(NULL::audit_log, changes->'audit');
+    END IF;
+    IF changes ? 'outbox' THEN
+        INSERT INTO outbox (id, casino_id, event, aggregate_id, channels, payload, correlation_id, created_at)
+        SELECT r.id, r.casino_id, r.event, r.aggregate_id, r.channels, r.payload, r.correlation_id, r.created_at
+          FROM ROWS FROM (jsonb_to_recordset(changes->'outbox') AS (id uuid, casino_id uuid, event text, aggregate_id uuid, channels text[],
+                                                                    payload jsonb, correlation_id text, created_at timestamptz)) WITH ORDINALITY AS r
+         ORDER BY r.ordinality;
+    END IF;
+    IF changes ? 'answer' THEN
+        INSERT INTO idempotency_key SELECT * FROM jsonb_populate_record(NULL::idempotency_key, changes->'answer');
+    END IF;
+    IF changes ? 'proved' THEN
+        UPDATE staff SET failed_pins = 0, pin_locked_until = NULL
+         WHERE id = ANY (ARRAY(SELECT jsonb_array_elements_text(changes->'proved')::uuid)) AND failed_pins > 0;
+    END IF;
+END $$;
+
+-- A wrong PIN counts, and the fifth locks: the only write of the transaction that refused (domain §3).
+CREATE FUNCTION count_wrong_pin(cosigner uuid, limit_of int, locked_until timestamptz) RETURNS timestamptz LANGUAGE sql AS $$
+    UPDATE staff AS s SET
+        failed_pins = CASE WHEN s.failed_pins + 1 >= limit_of THEN 0 ELSE s.failed_pins + 1 END,
+        pin_locked_until = CASE WHEN s.failed_pins + 1 >= limit_of THEN locked_until ELSE s.pin_locked_until END
+     WHERE s.id = cosigner
+    RETURNING s.pin_locked_until
+$$;

@@ -1,0 +1,189 @@
+//! The program at work: what it is made of, how it comes up, and the order in which it goes down.
+//!
+//! Up: keys, address, database, service; whatever is wrong is said before the first request is taken. Down: no new connections, then the
+//! tasks that are still inside a transaction, then the pool, then the private Postgres. The rooms `jobs` and `outbox` will be started and
+//! drained here, between the service and the pool.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use axum::Router;
+use axum::serve::ListenerExt as _;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api;
+use crate::api::limit::Limiter;
+use crate::app::App;
+use crate::auth::Verifier;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::database::Database;
+use crate::engine::Engine;
+use crate::store::Db;
+
+/// Longer than any command may take (`statement_timeout` bounds its four statements): what is left after that will not end by itself.
+const DRAIN_MAY_TAKE: Duration = Duration::from_secs(30);
+/// Connections come back at once when their tasks are done.
+const CLOSE_MAY_TAKE: Duration = Duration::from_secs(5);
+
+/// A daemon that takes requests. Dropped instead of [stopped](Self::stop) it is cut off: commands under way are rolled back.
+pub struct Running {
+    addr: SocketAddr,
+    service: JoinHandle<std::io::Result<()>>,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+    db: Db,
+    database: Database,
+}
+
+/// Starts the service over a database whose schema is in place, and returns once it takes requests.
+///
+/// # Errors
+/// Unsound keys, an address that is taken, a database that is away or would not hold the fence. The database is stopped then, too.
+pub async fn start(config: &Config, clock: Clock, database: Database) -> Result<Running> {
+    match bring_up(config, clock, &database).await {
+        Ok(Up { listener, addr, app, db }) => {
+            let stopping = CancellationToken::new();
+            let tasks = app.tasks.clone();
+            let router = api::router(app, config.server.request_timeout());
+            let service = serve(listener, router, stopping.clone());
+            tracing::info!(%addr, "ready");
+            Ok(Running {
+                addr,
+                service,
+                stopping,
+                tasks,
+                db,
+                database,
+            })
+        }
+        Err(refused) => {
+            database.stop().await?;
+            Err(refused)
+        }
+    }
+}
+
+struct Up {
+    listener: TcpListener,
+    addr: SocketAddr,
+    app: App,
+    db: Db,
+}
+
+async fn bring_up(config: &Config, clock: Clock, database: &Database) -> Result<Up> {
+    let verifier = Verifier::new(&config.auth.settings(), &config.data_dir)?;
+    let wanted = config.server.listen;
+    let listener = TcpListener::bind(wanted)
+        .await
+        .with_context(|| format!("cannot listen on {wanted}"))?;
+    let addr = listener.local_addr()?;
+    let db = database.connect().await?;
+    let app = App {
+        engine: Engine::new(db.clone(), clock),
+        verifier: Arc::new(verifier),
+        limiter: Arc::new(Limiter::new(config.limits.requests_per_second, config.limits.burst)),
+        limits: config.limits.clone(),
+        tasks: TaskTracker::new(),
+    };
+    Ok(Up { listener, addr, app, db })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the service's own task: `Running` holds its handle and waits for it"
+)]
+fn serve(listener: TcpListener, router: Router, stopping: CancellationToken) -> JoinHandle<std::io::Result<()>> {
+    // An answer is one small write: waiting for a second one to fill the packet would only delay it.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "a connection stays with Nagle's delay");
+        }
+    });
+    tokio::spawn(async move {
+        axum::serve(listener, router)
+            .with_graceful_shutdown(stopping.cancelled_owned())
+            .await
+    })
+}
+
+impl Running {
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Where a client on this machine reaches the daemon.
+    pub fn url(&self) -> String {
+        url(self.addr)
+    }
+
+    /// Stops in order. What does not end in its time is cut off and said, so that a client that hangs cannot keep the daemon from
+    /// stopping; Postgres rolls such a command back.
+    pub async fn stop(mut self) -> Result<()> {
+        tracing::info!("stopping");
+        self.stopping.cancel();
+        self.tasks.close();
+        let drained = timeout(DRAIN_MAY_TAKE, async {
+            // The service first: as long as it answers, it starts tasks.
+            let service = (&mut self.service).await;
+            self.tasks.wait().await;
+            service
+        });
+        match drained.await {
+            Ok(service) => service.context("the service broke off")??,
+            Err(_) => {
+                tracing::warn!(tasks = self.tasks.len(), "requests were cut off after {DRAIN_MAY_TAKE:?}");
+                self.service.abort();
+            }
+        }
+        if timeout(CLOSE_MAY_TAKE, self.db.close()).await.is_err() {
+            tracing::warn!("a connection was not given back");
+        }
+        self.database.stop().await?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// The address as a client on this machine writes it: one that listens everywhere is reached at home.
+pub fn url(listen: SocketAddr) -> String {
+    let host = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        named => named,
+    };
+    format!("http://{}", SocketAddr::new(host, listen.port()))
+}
+
+/// The signals that ask the daemon to stop.
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// From now on they no longer end the process. To be called before the private Postgres is started: one that arrives in between
+    /// is then answered by a stop in good order, instead of leaving the server behind.
+    pub fn catch() -> Result<Self> {
+        let catch = |kind| signal(kind).context("signals cannot be caught");
+        Ok(Self {
+            interrupt: catch(SignalKind::interrupt())?,
+            terminate: catch(SignalKind::terminate())?,
+        })
+    }
+
+    /// Returns at the first one since [`Signals::catch`].
+    pub async fn received(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

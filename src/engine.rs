@@ -1,0 +1,402 @@
+//! THE write path. Every change to a session comes through [`Engine::command`], set-up through [`Engine::change`]:
+//!
+//! begin → tenant context → idempotency key → lock and dossier → judge → settle the automatic edges → put, audit, outbox, answer → commit.
+//!
+//! Four round trips to Postgres, whatever the command. What leaves the building leaves as rows first; nothing is published before it is
+//! committed. The law decides (crate `workflows`), the store writes, and this module only keeps the order.
+
+mod audit;
+mod desk;
+mod pins;
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use serde_json::Value;
+use uuid::Uuid;
+use workflows::act::Act;
+use workflows::case::{Changes, Context, Rows};
+use workflows::event::Event;
+use workflows::refusal::Refusal;
+use workflows::role::Role;
+
+pub use self::desk::Desk;
+pub use self::pins::Pin;
+use self::pins::Verdict;
+use crate::clock::{Clock, new_id};
+use crate::error::Error;
+use crate::observe::CorrelationId;
+use crate::store::desk::{AnswerRow, Ask, Opened, Opening, OutboxRow, Remembered, Writing};
+use crate::store::list::Query;
+use crate::store::setup::Setup;
+use crate::store::{Db, Tx};
+
+/// How often a command that collided with another is judged anew before the client is told to come back.
+const ATTEMPTS: u32 = 5;
+/// The first pause after a collision; it doubles, with full jitter.
+const FIRST_PAUSE: Duration = Duration::from_millis(8);
+
+/// What a request carries beside its body.
+#[derive(Clone, Debug)]
+pub struct Envelope {
+    /// The token's subject: proved, and nothing more.
+    pub subject: String,
+    pub correlation: CorrelationId,
+    /// `Idempotency-Key`.
+    pub key: Option<String>,
+    /// Method and path: a key belongs to one of them.
+    pub route: String,
+    /// SHA-256 of the body.
+    pub body_hash: String,
+    /// The version `If-Match` names.
+    pub if_match: Option<i64>,
+}
+
+/// What a command is, before anything is known of the world.
+pub struct Command {
+    pub act: Act,
+    pub ask: Ask,
+    pub pins: Vec<Pin>,
+    pub versioned: Versioned,
+}
+
+/// Whose version `If-Match` compares and `ETag` tells.
+#[derive(Clone, Copy, Debug)]
+pub enum Versioned {
+    Session,
+    Slip(Uuid),
+    Exception(Uuid),
+    Nothing,
+}
+
+/// What is answered with success.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub body: Value,
+    pub etag: Option<String>,
+    pub replayed: bool,
+}
+
+/// What a command came to, for whoever words the answer.
+pub struct Done<'a, T> {
+    pub value: T,
+    pub changes: &'a Changes,
+    pub context: &'a Context,
+}
+
+/// The engine: the pool and the clock.
+#[derive(Clone)]
+pub struct Engine {
+    db: Db,
+    clock: Clock,
+}
+
+impl Answer {
+    pub fn new(status: StatusCode, body: &impl serde::Serialize) -> Self {
+        let body = serde_json::to_value(body).unwrap_or_default();
+        Self {
+            status,
+            body,
+            etag: None,
+            replayed: false,
+        }
+    }
+
+    pub fn ok(body: &impl serde::Serialize) -> Self {
+        Self::new(StatusCode::OK, body)
+    }
+
+    pub fn created(body: &impl serde::Serialize) -> Self {
+        Self::new(StatusCode::CREATED, body)
+    }
+
+    #[must_use]
+    pub fn version(self, version: i64) -> Self {
+        Self {
+            etag: Some(version.to_string()),
+            ..self
+        }
+    }
+}
+
+impl Engine {
+    pub fn new(db: Db, clock: Clock) -> Self {
+        Self { db, clock }
+    }
+
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Judges a command and writes what came of it, once: the same key gives the first answer again.
+    ///
+    /// `judge` may run several times, each time over a world read anew; `answer` words the outcome.
+    pub async fn command<T>(
+        &self,
+        envelope: &Envelope,
+        command: &Command,
+        judge: impl Fn(&mut Desk) -> Result<T, Error> + Send + Sync,
+        answer: impl Fn(&Done<'_, T>) -> Answer + Send + Sync,
+    ) -> Result<Answer, Error>
+    where
+        T: Send,
+    {
+        for attempt in 1.. {
+            match self.attempt(envelope, command, &judge, &answer).await {
+                Err(Failure::Collided) if attempt < ATTEMPTS => pause(attempt).await,
+                Err(failure) => return Err(failure.into()),
+                Ok(answer) => return Ok(answer),
+            }
+        }
+        Err(Error::Unavailable("the command kept colliding with others".to_owned()))
+    }
+
+    async fn attempt<T>(
+        &self,
+        envelope: &Envelope,
+        command: &Command,
+        judge: &(impl Fn(&mut Desk) -> Result<T, Error> + Send + Sync),
+        answer: &(impl Fn(&Done<'_, T>) -> Answer + Send + Sync),
+    ) -> Result<Answer, Failure>
+    where
+        T: Send,
+    {
+        let tx = self.db.begin().await?;
+        let opened = self.open(&tx, envelope, &command.ask, true).await?;
+        may(&opened, command.act)?;
+        if let Some(first) = &opened.replay {
+            return Ok(replay(envelope, first)?);
+        }
+        let proved = match pins::judge(&opened, &command.pins, self.clock.now()).await? {
+            Verdict::Proved(proved) => proved,
+            Verdict::Wrong(person) => return Err(pins::count(tx, &opened, person, self.clock.now()).await?),
+        };
+        let mut desk = Desk::lay(opened, proved, self.clock.now())?;
+        desk.expect_version(envelope.if_match, command.versioned)?;
+        let value = judge(&mut desk)?;
+        let (context, changes) = desk.close();
+        let done = Done {
+            value,
+            changes: &changes,
+            context: &context,
+        };
+        let answer = tagged(answer(&done), &changes, command.versioned);
+        let proved = command.pins.iter().map(|pin| pin.staff_id).collect();
+        tx.put(&writing(envelope, command.act, &context, &changes, &answer, proved)).await?;
+        tx.commit().await?;
+        Ok(answer)
+    }
+
+    /// Changes the set-up: staff, tables, boxes, settings. The same order of things, with rows instead of a case.
+    pub async fn change(&self, envelope: &Envelope, act: Act, setup: &Setup) -> Result<Answer, Error> {
+        for attempt in 1.. {
+            match self.attempt_change(envelope, act, setup).await {
+                Err(Failure::Collided) if attempt < ATTEMPTS => pause(attempt).await,
+                Err(failure) => return Err(failure.into()),
+                Ok(answer) => return Ok(answer),
+            }
+        }
+        Err(Error::Unavailable("the command kept colliding with others".to_owned()))
+    }
+
+    async fn attempt_change(&self, envelope: &Envelope, act: Act, setup: &Setup) -> Result<Answer, Failure> {
+        let tx = self.db.begin().await?;
+        let opened = self.open(&tx, envelope, &Ask::default(), true).await?;
+        may(&opened, act)?;
+        if let Some(first) = &opened.replay {
+            return Ok(replay(envelope, first)?);
+        }
+        let context = desk::context(opened.caller, opened.casino, self.clock.now())?;
+        let changed = tx.apply(&context, setup, envelope.if_match).await?;
+        let writing = Writing {
+            insert: &Rows::default(),
+            update: &Rows::default(),
+            audit: Some(audit::row(&context, envelope, changed.action, None, changed.before, changed.after)),
+            outbox: outbox(&context, envelope, &changed.events),
+            answer: remembered(envelope, &context, &changed.answer),
+            proved: Vec::new(),
+        };
+        tx.put(&writing).await?;
+        tx.commit().await?;
+        Ok(changed.answer)
+    }
+
+    /// Reads without locks: the dossier as it is, judged by nobody.
+    pub async fn read(&self, envelope: &Envelope, act: Act, ask: &Ask) -> Result<Desk, Error> {
+        let tx = self.db.begin().await?;
+        let opened = self.open(&tx, envelope, ask, false).await.map_err(Error::from)?;
+        may(&opened, act)?;
+        tx.commit().await?;
+        Desk::lay(opened, Vec::new(), self.clock.now())
+    }
+
+    /// Reads rows through the fence.
+    pub async fn list<Q: Query>(&self, envelope: &Envelope, act: Act, query: &Q) -> Result<(Context, Q::Answer), Error> {
+        let tx = self.db.begin().await?;
+        let opened = self.open(&tx, envelope, &Ask::default(), false).await.map_err(Error::from)?;
+        may(&opened, act)?;
+        let context = desk::context(opened.caller, opened.casino, self.clock.now())?;
+        let rows = query.fetch(&tx, &context).await?;
+        tx.commit().await?;
+        Ok((context, rows))
+    }
+
+    async fn open(&self, tx: &Tx, envelope: &Envelope, ask: &Ask, lock: bool) -> Result<Opened, Failure> {
+        let opening = Opening {
+            subject: &envelope.subject,
+            correlation_id: envelope.correlation.as_str(),
+            key: envelope.key.as_deref().filter(|_| lock),
+            lock,
+            at: self.clock.now(),
+            ask,
+        };
+        Ok(tx.open_desk(&opening).await?)
+    }
+}
+
+/// Why one attempt came to nothing.
+enum Failure {
+    /// Another command was faster: judge again.
+    Collided,
+    Final(Error),
+}
+
+impl From<crate::store::fault::Fault> for Failure {
+    fn from(fault: crate::store::fault::Fault) -> Self {
+        if fault.is_retryable() {
+            Self::Collided
+        } else {
+            Self::Final(fault.into())
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Final(error)
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Final(refusal.into())
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Collided => Self::Unavailable("the command kept colliding with others".to_owned()),
+            Failure::Final(error) => error,
+        }
+    }
+}
+
+/// Full jitter: two commands that collided do not collide again in step.
+async fn pause(attempt: u32) {
+    let longest = FIRST_PAUSE * 2_u32.pow(attempt);
+    tokio::time::sleep(longest.mul_f64(rand::random::<f64>())).await;
+}
+
+/// Who the subject is, and whether the role may ask at all. The daemon's own principal holds no token.
+fn may(opened: &Opened, act: Act) -> Result<(), Error> {
+    let Some(caller) = opened.caller.as_ref().filter(|caller| caller.role != Role::System) else {
+        return Err(Error::Unauthenticated(
+            "the token's subject is no active member of staff".to_owned(),
+        ));
+    };
+    if act.may(caller.role) {
+        return Ok(());
+    }
+    let who = act.who.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    Err(Refusal::forbidden(act.who, format!("{} may not {}; this is for {who}", caller.role, act.name)).into())
+}
+
+/// The first answer again, if it is the same request. Looked up before any state is judged.
+fn replay(envelope: &Envelope, first: &Remembered) -> Result<Answer, Error> {
+    if first.route != envelope.route || first.body_hash != envelope.body_hash {
+        return Err(Error::IdempotencyConflict);
+    }
+    let status = StatusCode::from_u16(first.status).unwrap_or(StatusCode::OK);
+    Ok(Answer {
+        status,
+        body: first.answer.clone(),
+        etag: first.etag.clone(),
+        replayed: true,
+    })
+}
+
+/// The ETag is the version the command left behind.
+fn tagged(answer: Answer, changes: &Changes, versioned: Versioned) -> Answer {
+    if answer.etag.is_some() {
+        return answer;
+    }
+    let version = match versioned {
+        Versioned::Nothing => None,
+        Versioned::Session => changes.dossiers().first().map(|dossier| dossier.session.version),
+        Versioned::Slip(id) => changes
+            .dossiers()
+            .iter()
+            .find_map(|dossier| dossier.slip(id))
+            .map(|slip| slip.version),
+        Versioned::Exception(id) => changes
+            .dossiers()
+            .iter()
+            .find_map(|dossier| dossier.exception(id))
+            .map(|row| row.version),
+    };
+    Answer {
+        etag: version.map(|version| version.to_string()),
+        ..answer
+    }
+}
+
+fn writing<'a>(envelope: &Envelope, act: Act, context: &Context, changes: &'a Changes, answer: &Answer, proved: Vec<Uuid>) -> Writing<'a> {
+    // A command that found everything done already leaves no second trace of it.
+    let audit = (!changes.is_empty()).then(|| audit::of_changes(context, envelope, act, changes));
+    Writing {
+        insert: changes.insert(),
+        update: changes.update(),
+        audit,
+        outbox: outbox(context, envelope, changes.events()),
+        answer: remembered(envelope, context, answer).filter(|_| !answer.replayed),
+        proved,
+    }
+}
+
+fn outbox(context: &Context, envelope: &Envelope, events: &[Event]) -> Vec<OutboxRow> {
+    events
+        .iter()
+        .map(|event| {
+            let payload = event.payload(context.casino.id, context.at);
+            OutboxRow {
+                id: new_id(),
+                casino_id: context.casino.id,
+                event: payload["event"].as_str().unwrap_or_default().to_owned(),
+                aggregate_id: event.table_id(),
+                channels: event.channels(context.casino.id),
+                payload,
+                correlation_id: envelope.correlation.to_string(),
+                created_at: context.at,
+            }
+        })
+        .collect()
+}
+
+fn remembered(envelope: &Envelope, context: &Context, answer: &Answer) -> Option<AnswerRow> {
+    Some(AnswerRow {
+        casino_id: context.casino.id,
+        key: envelope.key.clone()?,
+        route: envelope.route.clone(),
+        body_hash: envelope.body_hash.clone(),
+        status: answer.status.as_u16(),
+        answer: answer.body.clone(),
+        etag: answer.etag.clone(),
+        created_at: context.at,
+    })
+}

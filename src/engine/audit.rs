@@ -1,0 +1,108 @@
+//! The audit row: one a command, with what changed, before and after (domain §13). A replay writes none.
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+use workflows::act::Act;
+use workflows::case::{Changes, Context, Rows};
+use workflows::word::SubjectKind;
+
+use super::Envelope;
+use crate::clock::new_id;
+use crate::store::desk::AuditRow;
+
+/// One row from parts. `action` is `domain.verb`, the word under which the act is signed.
+pub(super) fn row(
+    context: &Context,
+    envelope: &Envelope,
+    action: &str,
+    session_id: Option<Uuid>,
+    before: Option<Value>,
+    after: Option<Value>,
+) -> AuditRow {
+    let (domain, action) = action.split_once('.').unwrap_or(("daemon", action));
+    AuditRow {
+        id: new_id(),
+        casino_id: context.casino.id,
+        ts: context.at,
+        actor_id: context.caller.id,
+        domain: domain.to_owned(),
+        action: action.to_owned(),
+        session_id,
+        dto_before: before,
+        dto_after: after,
+        correlation_id: envelope.correlation.to_string(),
+    }
+}
+
+/// What a judged command changed: of updated rows the columns that differ, of new rows everything they say.
+pub(super) fn of_changes(context: &Context, envelope: &Envelope, act: Act, changes: &Changes) -> AuditRow {
+    let (before, mut after) = differences(&tables(changes.replaced()), &tables(changes.update()));
+    for (table, rows) in tables(changes.insert()) {
+        let rows: Vec<Value> = rows.into_iter().map(without_nulls).collect();
+        match after.get_mut(&table).and_then(Value::as_array_mut) {
+            Some(known) => known.extend(rows),
+            None => {
+                after.insert(table, Value::Array(rows));
+            }
+        }
+    }
+    let session_id = changes.dossiers().first().map(|dossier| dossier.session.id);
+    let before = (!before.is_empty()).then_some(Value::Object(before));
+    row(
+        context,
+        envelope,
+        action(act, changes),
+        session_id,
+        before,
+        Some(Value::Object(after)),
+    )
+}
+
+/// A session's move is audited under its own verb, which its signature carries.
+fn action(act: Act, changes: &Changes) -> &str {
+    let moved = changes
+        .insert()
+        .signature
+        .iter()
+        .find(|signature| signature.subject_kind == SubjectKind::Session);
+    moved.map_or(act.name, |signature| signature.act.as_str())
+}
+
+fn tables(rows: &Rows) -> Vec<(String, Vec<Value>)> {
+    let Ok(Value::Object(tables)) = serde_json::to_value(rows) else {
+        return Vec::new();
+    };
+    tables
+        .into_iter()
+        .map(|(table, rows)| (table, rows.as_array().cloned().unwrap_or_default()))
+        .collect()
+}
+
+fn differences(before: &[(String, Vec<Value>)], after: &[(String, Vec<Value>)]) -> (Map<String, Value>, Map<String, Value>) {
+    let (mut was, mut is) = (Map::new(), Map::new());
+    for ((table, old_rows), (_, new_rows)) in before.iter().zip(after) {
+        let pairs = old_rows.iter().zip(new_rows);
+        let (old, new): (Vec<_>, Vec<_>) = pairs.map(|(old, new)| (changed(old, new), changed(new, old))).unzip();
+        was.insert(table.clone(), Value::Array(old));
+        is.insert(table.clone(), Value::Array(new));
+    }
+    (was, is)
+}
+
+/// The columns in which a row differs from its other self, and its id.
+fn changed(row: &Value, other: &Value) -> Value {
+    let columns = row.as_object().into_iter().flatten();
+    Value::Object(
+        columns
+            .filter(|(name, value)| *name == "id" || other.get(name) != Some(value))
+            .map(|(n, v)| (n.clone(), v.clone()))
+            .collect(),
+    )
+}
+
+fn without_nulls(row: Value) -> Value {
+    match row {
+        Value::Object(columns) => Value::Object(columns.into_iter().filter(|(_, value)| !value.is_null()).collect()),
+        other => other,
+    }
+}

@@ -1,0 +1,127 @@
+//! The desk: everything one command may look at and work on, laid out once.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+use workflows::case::{Case, Changes, Context, Cosigner};
+use workflows::dossier::Floor;
+use workflows::record::{Casino, ManualRange, Slip, Staff};
+use workflows::refusal::Refusal;
+use workflows::slip::SlipNumber;
+
+use super::Versioned;
+use crate::clock::new_id;
+use crate::error::Error;
+use crate::store::desk::Opened;
+
+/// What lies before whoever judges. The first case is the command's own, unless `main` says otherwise.
+pub struct Desk {
+    pub context: Context,
+    pub cases: Vec<Case>,
+    /// The floor around a session that does not exist yet.
+    pub floor: Option<Floor>,
+    pub number: Option<SlipNumber>,
+    pub elsewhere: Vec<Slip>,
+    pub ranges: Vec<ManualRange>,
+    pub numbers_taken: Vec<String>,
+    /// The slip that already carries the request id.
+    pub requested_slip: Option<Slip>,
+    people: Vec<Staff>,
+    cosigners: BTreeMap<Uuid, Cosigner>,
+}
+
+/// The caller, the casino and the moment.
+pub(super) fn context(caller: Option<Staff>, casino: Option<Casino>, at: DateTime<Utc>) -> Result<Context, Error> {
+    let caller = caller.context("a desk without a caller")?;
+    let casino = casino.context("a caller without a casino")?;
+    let zone = casino
+        .timezone
+        .parse()
+        .map_err(anyhow::Error::msg)
+        .with_context(|| format!("the zone {} is unknown", casino.timezone))?;
+    Ok(Context {
+        caller,
+        casino,
+        zone,
+        at,
+        new_id,
+    })
+}
+
+impl Desk {
+    /// `at` is taken after the locks were granted: a command that waited is judged at the time it is its turn.
+    pub(super) fn lay(opened: Opened, proved: Vec<Cosigner>, at: DateTime<Utc>) -> Result<Self, Error> {
+        Ok(Self {
+            context: context(opened.caller, opened.casino, at)?,
+            cases: opened.dossiers.into_iter().map(Case::open).collect(),
+            floor: opened.floor,
+            number: opened.number,
+            elsewhere: opened.elsewhere,
+            ranges: opened.ranges,
+            numbers_taken: opened.numbers_taken,
+            requested_slip: opened.requested_slip,
+            people: opened.people,
+            cosigners: proved.into_iter().map(|cosigner| (cosigner.0.id, cosigner)).collect(),
+        })
+    }
+
+    /// The case, with what else a judge needs. `what` names what is absent where there is none.
+    pub fn case(&mut self, what: &'static str) -> Result<(&mut Case, &Context), Refusal> {
+        let case = self.cases.first_mut().ok_or(Refusal::NotFound(what))?;
+        Ok((case, &self.context))
+    }
+
+    /// Somebody the command names: of this casino, and active.
+    pub fn person(&self, id: Uuid, pointer: &str) -> Result<Staff, Refusal> {
+        let person = self
+            .people
+            .iter()
+            .find(|person| person.id == id)
+            .ok_or(Refusal::NotFound("staff"))?;
+        if person.status == workflows::word::StaffStatus::Active {
+            return Ok(person.clone());
+        }
+        Err(Refusal::invalid(
+            pointer,
+            format!("{} ({}) is not active", person.name, person.employee_no),
+        ))
+    }
+
+    pub fn people(&self) -> &[Staff] {
+        &self.people
+    }
+
+    /// A second person whose PIN was right.
+    pub fn cosigner(&self, id: Uuid) -> Result<Cosigner, Refusal> {
+        self.cosigners.get(&id).cloned().ok_or(Refusal::NotFound("staff"))
+    }
+
+    pub(super) fn expect_version(&self, if_match: Option<i64>, versioned: Versioned) -> Result<(), Error> {
+        let current = match versioned {
+            Versioned::Nothing => None,
+            Versioned::Session => self.cases.first().map(|case| case.session().version),
+            Versioned::Exception(id) => self
+                .cases
+                .iter()
+                .find_map(|case| case.dossier().exception(id))
+                .map(|row| row.version),
+            Versioned::Slip(id) => self.cases.iter().find_map(|case| case.dossier().slip(id)).map(|slip| slip.version),
+        };
+        match (if_match, current) {
+            (Some(named), Some(current)) if named != current => Err(Error::VersionMismatch { current }),
+            (_, _) => Ok(()),
+        }
+    }
+
+    /// Settles every case and takes what came of them.
+    pub(super) fn close(self) -> (Context, Changes) {
+        let mut changes = Changes::default();
+        for mut case in self.cases {
+            case.settle(&self.context);
+            changes.join(case.finish());
+        }
+        (self.context, changes)
+    }
+}

@@ -1,0 +1,21 @@
+//! rundown: the daemon a casino trusts to prove what every table won.
+//!
+//! In reading order: [`engine`] is the write path, [`store`] what it reads and writes, [`api`] how clients reach it, [`auth`] who they are,
+//! [`cli`] the program's commands, [`daemon`] the program at work, [`postgres`] the database it brings along. The law itself is the crate
+//! `workflows`, which knows none of this.
+
+pub mod api;
+pub mod app;
+pub mod auth;
+pub mod casino_folder;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod count_file;
+pub mod daemon;
+pub mod database;
+pub mod engine;
+pub mod error;
+pub mod observe;
+pub mod postgres;
+pub mod store;

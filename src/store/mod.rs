@@ -1,0 +1,113 @@
+//! The store: the only room that names SeaORM. It opens transactions, reads, and writes what was judged; it holds no rule.
+
+pub mod desk;
+pub mod fault;
+pub mod list;
+pub mod setup;
+
+use std::time::Duration;
+
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, FromQueryResult, Statement, TransactionTrait, Value,
+};
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+use fault::Fault;
+
+/// The pool, connected as the application role.
+#[derive(Clone)]
+pub struct Db {
+    pool: DatabaseConnection,
+}
+
+/// How the pool is made.
+#[derive(Clone, Debug)]
+pub struct PoolSettings {
+    pub url: String,
+    /// Step down to this role at connect time: where only the owner's URL is known.
+    pub assume_role: Option<&'static str>,
+    pub max_connections: u32,
+    pub statement_timeout: Duration,
+    pub lock_timeout: Duration,
+}
+
+/// One transaction. It is a value: dropping it rolls back, `commit` consumes it.
+pub struct Tx {
+    inner: DatabaseTransaction,
+}
+
+#[derive(FromQueryResult)]
+struct Json {
+    json: Option<serde_json::Value>,
+}
+
+impl Db {
+    pub async fn connect(settings: &PoolSettings) -> anyhow::Result<Self> {
+        let mut options = ConnectOptions::new(settings.url.clone());
+        let guards = [
+            ("statement_timeout", format!("{}ms", settings.statement_timeout.as_millis())),
+            ("lock_timeout", format!("{}ms", settings.lock_timeout.as_millis())),
+            // The second line of defence against a transaction left open (see `api::run_to_end`).
+            ("idle_in_transaction_session_timeout", "10s".to_owned()),
+            ("TimeZone", "UTC".to_owned()),
+        ];
+        let role = settings.assume_role.map(|role| ("role", role.to_owned()));
+        options
+            .max_connections(settings.max_connections)
+            .acquire_timeout(Duration::from_secs(5))
+            .sqlx_logging(false)
+            .test_before_acquire_if_idle_for(Duration::from_secs(30))
+            .map_sqlx_postgres_opts(move |opts| {
+                opts.options(guards.iter().chain(role.as_ref()).map(|(name, value)| (*name, value.as_str())))
+            });
+        Ok(Self {
+            pool: Database::connect(options).await?,
+        })
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place a transaction begins: everything else gets a Tx"
+    )]
+    pub async fn begin(&self) -> Result<Tx, Fault> {
+        Ok(Tx {
+            inner: self.pool.begin().await?,
+        })
+    }
+
+    /// The database answers, as a role the fence holds.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.pool
+            .execute_unprepared("SELECT 1")
+            .await
+            .map(drop)
+            .map_err(|error| Fault::from(error).into())
+    }
+
+    pub async fn close(self) -> anyhow::Result<()> {
+        Ok(self.pool.close().await?)
+    }
+
+    pub(crate) fn raw(&self) -> &DatabaseConnection {
+        &self.pool
+    }
+}
+
+impl Tx {
+    pub async fn commit(self) -> Result<(), Fault> {
+        Ok(self.inner.commit().await?)
+    }
+
+    /// One statement that answers one JSON value.
+    async fn json<T: DeserializeOwned>(&self, sql: &'static str, values: impl IntoIterator<Item = Value>) -> Result<T, Fault> {
+        let statement = Statement::from_sql_and_values(sea_orm::DbBackend::Postgres, sql, values);
+        let row = Json::find_by_statement(statement).one(&self.inner).await?;
+        let value = row.and_then(|row| row.json).unwrap_or_default();
+        serde_json::from_value(value).map_err(Fault::unreadable)
+    }
+
+    pub(crate) fn connection(&self) -> &DatabaseTransaction {
+        &self.inner
+    }
+}

@@ -1,0 +1,68 @@
+//! What people do: the name under which it is signed, and which roles may ask (api.md "Who").
+
+use Role::{Admin, Cashier, Compliance, CountTeam, PitBoss, Security, System};
+
+use crate::role::Role;
+
+/// One thing a person may ask for or sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Act {
+    /// `subject.verb`: the word in signatures and in the audit log.
+    pub name: &'static str,
+    /// Who may ask. The machine's edges and the segregation rules narrow it further.
+    pub who: &'static [Role],
+}
+
+macro_rules! acts {
+    ($($(#[$doc:meta])* $const:ident = $name:literal, [$($role:ident),*];)+) => {
+        $($(#[$doc])* pub const $const: Act = Act { name: $name, who: &[$($role),*] };)+
+        /// Every act, for the documents and the tests.
+        pub const ALL: &[Act] = &[$($const),+];
+    };
+}
+
+acts! {
+    CREATE_SESSION = "session.create", [PitBoss, Admin, System];
+    PREPARE_SESSION = "session.prepare", [PitBoss, Admin];
+    MOVE_SESSION = "session.move", [PitBoss, Compliance, Admin, System];
+    ROLL_OVER = "session.rollover", [PitBoss, Admin];
+    COUNT_TRAY = "snapshot.count", [PitBoss, Admin];
+    VERIFY_TRAY = "snapshot.verify", [PitBoss, Admin];
+    REQUEST_SLIP = "slip.request", [PitBoss, Admin];
+    ADVANCE_SLIP = "slip.advance", [PitBoss, Cashier, Admin];
+    ISSUE_SLIP = "slip.issue", [Cashier, Admin];
+    /// The runner is only named: the one signature nobody gives.
+    CARRY_SLIP = "slip.carry", [];
+    /// The dealer who counts the chips in or out.
+    RECEIVE_SLIP = "slip.receive", [];
+    VERIFY_SLIP = "slip.verify", [PitBoss, Admin];
+    RECEIVE_CREDIT = "slip.cage_receipt", [Cashier, Admin];
+    DEPOSIT_SLIP = "slip.deposit", [PitBoss, Admin];
+    VOID_SLIP = "slip.void", [Cashier, PitBoss, Admin];
+    WITNESS_VOID = "slip.void_witness", [];
+    CANCEL_SLIP = "slip.cancel", [PitBoss, Admin];
+    ENTER_SLIP = "slip.enter", [Cashier, Admin];
+    RESERVE_NUMBERS = "slip_series.reserve", [Admin];
+    REMOVE_BOX = "drop.remove", [Security, Admin];
+    WITNESS_REMOVAL = "drop.witness", [];
+    DELIVER_BOX = "drop.deliver", [Security, Admin];
+    /// Cashiers too, where the casino says so.
+    RECEIVE_BOX = "drop.receive", [CountTeam, Cashier, Admin];
+    SUBMIT_COUNT = "count.submit", [CountTeam, Admin];
+    RAISE_EXCEPTION = "exception.raise", [PitBoss, CountTeam, Compliance, Admin];
+    ACKNOWLEDGE_EXCEPTION = "exception.acknowledge", [Compliance, Admin];
+    RESOLVE_EXCEPTION = "exception.resolve", [Compliance, Admin];
+    /// Casino settings, staff, tables, par, boxes.
+    SET_UP = "setup.change", [Admin];
+    /// Whatever every token may read.
+    READ_FLOOR = "floor.read", [PitBoss, Cashier, Security, CountTeam, Compliance, Admin];
+    /// Soft counts, manifests, rundown: not the cage, not security.
+    READ_COUNTS = "counts.read", [PitBoss, CountTeam, Compliance, Admin];
+    READ_AUDIT = "audit.read", [Compliance, Admin];
+}
+
+impl Act {
+    pub fn may(&self, role: Role) -> bool {
+        self.who.contains(&role)
+    }
+}

@@ -1,0 +1,107 @@
+//! The detectors: one file each. A detector is a pure function of the dossier; it may look again and again, and finds the same.
+
+mod count_variance;
+mod custody_gap;
+mod drop_out_of_schedule;
+mod hold_deviation;
+mod manifest_differences;
+mod missing_closing_snapshot;
+mod opening_variance;
+mod par_variance;
+mod seal_mismatch;
+mod slip_amount_mismatch;
+mod unverified_slip;
+mod void_misuse;
+
+use crate::case::{Case, Context};
+use crate::dossier::Dossier;
+use crate::exception::{self, Finding};
+use crate::record::Casino;
+use crate::word::{Category, CloseReason, Status};
+
+/// What a detector is.
+pub type Detector = fn(&Dossier, &Casino) -> Vec<Finding>;
+
+/// Every detector, with the categories it may raise.
+pub const ALL: &[(&[Category], Detector)] = &[
+    (&[Category::OpeningVariance], opening_variance::detect),
+    (&[Category::ParVariance], par_variance::detect),
+    (&[Category::DropOutOfSchedule], drop_out_of_schedule::detect),
+    (&[Category::CustodyGap], custody_gap::detect),
+    (&[Category::SealMismatch], seal_mismatch::detect),
+    (&[Category::CountVariance], count_variance::detect),
+    (
+        &[
+            Category::MissingSlip,
+            Category::UnexpectedSlip,
+            Category::SlipAmountMismatch,
+            Category::DuplicateSlipNo,
+            Category::VoidMisuse,
+        ],
+        manifest_differences::detect,
+    ),
+    (&[Category::SlipAmountMismatch], slip_amount_mismatch::detect),
+    (&[Category::VoidMisuse], void_misuse::detect),
+    (&[Category::MissingClosingSnapshot], missing_closing_snapshot::detect),
+    (&[Category::UnverifiedSlip], unverified_slip::detect),
+    (&[Category::HoldDeviation], hold_deviation::detect),
+];
+
+/// Everything the detectors see now; of several findings about one thing the first stands.
+pub fn findings(dossier: &Dossier, casino: &Casino) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = Vec::new();
+    for finding in ALL.iter().flat_map(|(_, detect)| detect(dossier, casino)) {
+        let known = |other: &Finding| {
+            other.category == finding.category && other.subject_kind == finding.subject_kind && other.subject_id == finding.subject_id
+        };
+        if !findings.iter().any(known) {
+            findings.push(finding);
+        }
+    }
+    findings
+}
+
+/// Raises what is new, and marks what is seen no longer. A finding equal to one a person has resolved is not raised again.
+pub(crate) fn observe(case: &mut Case, context: &Context) {
+    let session = case.session();
+    if session.status == Status::Finalized || session.close_reason == Some(CloseReason::Cancelled) {
+        return;
+    }
+    let findings = findings(case.dossier(), &context.casino);
+    unobserve(case, context, &findings);
+    for finding in findings {
+        let open = case.dossier().unresolved().find(|exception| finding.is_about(exception)).cloned();
+        let judged = case
+            .dossier()
+            .exceptions
+            .iter()
+            .any(|exception| !exception.status.is_unresolved() && finding.equals(exception));
+        match open {
+            Some(open) if finding.equals(&open) && open.no_longer_observed_at.is_none() => {}
+            Some(open) => exception::rewrite(case, open.id, |row| {
+                (row.expected, row.found) = (finding.expected.clone(), finding.found.clone());
+                (row.variance_cents, row.detail) = (finding.variance_cents, finding.detail.clone());
+                row.no_longer_observed_at = None;
+            }),
+            None if judged => {}
+            None => {
+                exception::raise(case, context, finding, None);
+            }
+        }
+    }
+}
+
+/// A detector that no longer fires says so on its exception; it resolves nothing (domain §9).
+fn unobserve(case: &mut Case, context: &Context, findings: &[Finding]) {
+    let gone: Vec<_> = case
+        .dossier()
+        .unresolved()
+        .filter(|exception| exception.detected_by.is_none() && exception.no_longer_observed_at.is_none())
+        .filter(|exception| ALL.iter().any(|(categories, _)| categories.contains(&exception.category)))
+        .filter(|exception| !findings.iter().any(|finding| finding.is_about(exception)))
+        .map(|exception| exception.id)
+        .collect();
+    for id in gone {
+        exception::rewrite(case, id, |row| row.no_longer_observed_at = Some(context.at));
+    }
+}

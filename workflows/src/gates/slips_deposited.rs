@@ -1,0 +1,15 @@
+//! The paper must be in the box before the box goes (domain §4).
+
+use crate::machine::{Gate, Scene, Verdict};
+use crate::role::Role;
+
+pub const GATE: Gate = Gate {
+    code: "slips_deposited",
+    needs: "every slip must be deposited, voided or cancelled",
+    who: &[Role::PitBoss, Role::Cashier],
+    check,
+};
+
+fn check(scene: &Scene<'_>) -> Verdict {
+    super::unsettled_slips(scene)
+}

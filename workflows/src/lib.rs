@@ -1,0 +1,32 @@
+//! The law of the floor, pure: no clock, no database, no HTTP. Time, ids and people are arguments.
+//!
+//! Reading order: [`word`] and [`record`] are the vocabulary; [`machine`] is what an edge and a gate are; [`session`],
+//! [`slip`], [`drop_box`] and [`exception`] are the four machines; [`dossier`] is everything known about one session and [`case`] a
+//! command being judged over it; [`snapshot`], [`custody`], [`count`], [`rollover`] record facts; [`manifest`], [`rundown`] and
+//! [`detectors`] are arithmetic over them.
+
+pub mod act;
+pub mod case;
+pub mod chipset;
+pub mod count;
+pub mod custody;
+pub mod detectors;
+pub mod diagram;
+pub mod dossier;
+pub mod drop_box;
+pub mod event;
+pub mod exception;
+pub mod gaming_day;
+pub mod gates;
+pub mod machine;
+pub mod manifest;
+pub mod money;
+pub mod record;
+pub mod refusal;
+pub mod role;
+pub mod rollover;
+pub mod rundown;
+pub mod session;
+pub mod slip;
+pub mod snapshot;
+pub mod word;

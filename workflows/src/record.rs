@@ -1,0 +1,446 @@
+//! The rows of the floor as the law sees them: one struct a table, field for column.
+//!
+//! A record is a plain value. It comes from the database as JSON with the columns' names, and goes back the same way;
+//! what may become of it is decided in the machines, never here. Money is in cents, instants are UTC.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::chipset::Chipset;
+use crate::role::Role;
+use crate::word::{
+    BankMode, BoxKind, Category, CloseReason, CountStanding, CountStatus, DocumentKind, ExceptionStatus, GameType, MatchOutcome, Method,
+    MetricGrade, ReasonCode, SlipKind, SlipPurpose, SlipScope, SlipStatus, SnapshotKind, StaffStatus, Status, SubjectKind, TableStatus,
+    Trigger,
+};
+
+/// `casino`: settings and policies. Tolerances are compared as |variance| > tolerance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Casino {
+    pub id: Uuid,
+    pub name: String,
+    /// IANA name.
+    pub timezone: String,
+    /// Local time of day at which a gaming day begins.
+    pub gaming_day_start: NaiveTime,
+    pub bank_mode: BankMode,
+    /// The chip list; a chipset may hold nothing else.
+    pub denominations_cents: Vec<i64>,
+    pub opening_tolerance_cents: i64,
+    pub par_tolerance_cents: i64,
+    pub min_count_team: i32,
+    pub drop_window_minutes: i32,
+    pub delivery_limit_minutes: i32,
+    pub drop_due_hours: i32,
+    pub count_due_hours: i32,
+    pub slip_scope: SlipScope,
+    pub fill_series_open: bool,
+    pub credit_series_open: bool,
+    /// A closing may begin from COUNTED only.
+    pub count_before_close: bool,
+    /// Cashiers may acknowledge boxes as the count team does.
+    pub cashier_receives_boxes: bool,
+    /// HOLD_DEVIATION is off until both ends of the band are set (basis points).
+    pub hold_band_low_bp: Option<i32>,
+    pub hold_band_high_bp: Option<i32>,
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+}
+
+/// `staff`, without its PIN: what a rule may know of a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Staff {
+    pub id: Uuid,
+    pub casino_id: Uuid,
+    pub employee_no: String,
+    pub name: String,
+    pub role: Role,
+    pub status: StaffStatus,
+}
+
+/// `gaming_table`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Table {
+    pub id: Uuid,
+    pub casino_id: Uuid,
+    pub label: String,
+    #[serde(rename = "type")]
+    pub game: GameType,
+    pub pit: Option<String>,
+    pub status: TableStatus,
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+}
+
+/// `table_par`: append-only; the latest effective gaming day not after today's is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Par {
+    pub id: Uuid,
+    pub casino_id: Uuid,
+    pub table_id: Uuid,
+    pub par_cents: i64,
+    pub effective_gaming_day: NaiveDate,
+    pub approved_by: Option<Uuid>,
+    pub created_at: DateTime<Utc>,
+}
+
+/// `drop_box`. One row says where the box is, so it cannot be in two places.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DropBox {
+    pub id: Uuid,
+    pub casino_id: Uuid,
+    pub label: String,
+    /// The table a standard box belongs to; none for an emergency box.
+    pub table_id: Option<Uuid>,
+    pub kind: BoxKind,
+    /// The table it stands on now; none in the store or in custody.
+    pub on_table_id: Option<Uuid>,
+    /// The box's n-th use: rises when its content has been counted. A slip and a removal name the use they belong to.
+    pub use_no: i64,
+    /// Derived on read: this use has been removed and not yet counted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_custody: bool,
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+}
+
+/// `table_inventory_session`: the root row of everything below.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Session {
+    pub id: Uuid,
+    pub casino_id: Uuid,
+    pub table_id: Uuid,
+    pub gaming_day: NaiveDate,
+    pub shift_id: Option<Uuid>,
+    pub status: Status,
+    pub bank_mode: BankMode,
+    /// Par bound at opening; cents.
+    pub need_total_cents: Option<i64>,
+    pub predecessor_id: Option<Uuid>,
+    pub opening_snapshot_id: Option<Uuid>,
+    pub closing_snapshot_id: Option<Uuid>,
+    /// The box on the table now.
+    pub drop_box_id: Option<Uuid>,
+    pub drop_scheduled_for: Option<DateTime<Utc>>,
+    /// The state a schedule may be taken back to.
+    pub scheduled_from: Option<Status>,
+    /// The highest removal `seq_no` that has carried the session to DROPPED.
+    pub dropped_through_seq: i32,
+    pub opened_at: Option<DateTime<Utc>>,
+    pub opened_by: Option<Uuid>,
+    pub activated_at: Option<DateTime<Utc>>,
+    pub activated_by: Option<Uuid>,
+    pub dropped_at: Option<DateTime<Utc>>,
+    pub counted_at: Option<DateTime<Utc>>,
+    pub closing_started_at: Option<DateTime<Utc>>,
+    pub closing_started_by: Option<Uuid>,
+    pub closed_at: Option<DateTime<Utc>>,
+    pub closed_by: Option<Uuid>,
+    pub close_reason: Option<CloseReason>,
+    pub close_note: Option<String>,
+    pub requires_reconciliation: bool,
+    pub reconciled_at: Option<DateTime<Utc>>,
+    pub finalized_at: Option<DateTime<Utc>>,
+    pub finalized_by: Option<Uuid>,
+    pub created_at: DateTime<Utc>,
+    pub created_by: Uuid,
+    /// Rises by one with every change: the ETag.
+    pub version: i64,
+}
+
+/// `table_inventory_snapshot`: a tray count; it counts once a second person has verified it (domain §5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Snapshot {
+    pub id: Uuid,
+    pub casino_id: Uuid,
+    pub session_id: Uuid,
+    pub kind: SnapshotKind,
+    #[schema(value_type = BTreeMap<String, i64>)]
+    pub chipset: Chipset,
+    pub total_cents: i64,
+    pub counted_by: Uuid,
+    pub counted_at: DateTime<Utc>,
+    pub verified_by: Option<Uuid>,
+    pub verified_at: Option<DateTime<Utc>>,
+    pub expected_total_cents: Option<i64>,
+    pub discrepancy_cents: Option<i64>,
+    pub supersedes_id: Option<Uuid>,
+    pub note: Option<String>,
+    pub created_at: DateTime<Utc>,
+}
+
+/// `table_slip`: a fill or a credit (domain §6). Amounts never change after ISSUED.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Slip {
+    pub id: Uuid,
+    pub casino_id: Uuid,
+    pub session_id: Uuid,
+    pub table_id: Uuid,
+    pub kind: SlipKind,
+    pub purpose: SlipPurpose,
+    /// The client's own id, unique per casino for ever.
+    pub request_id: String,
+    pub status: SlipStatus,
+    #[schema(value_type = BTreeMap<String, i64>)]
+    pub chipset: Chipset,
+    pub amount_cents: i64,
+    pub note: Option<String>,
+    pub replaces_slip_id: Option<Uuid>,
+    /// `gaming_day` or `calendar_year`, bound when the number is given.
+    pub slip_scope: Option<SlipScope>,
+    /// The gaming day (`2026-03-06`) or year (`2026`) the number belongs to.
+    pub scope_key: Option<String>,
+    pub slip_no: Option<i64>,
+    pub requested_by: Uuid,
+    pub requested_at: DateTime<Utc>,
+    pub issued_by: Option<Uuid>,
+    pub issued_at: Option<DateTime<Utc>>,
+    /// Who carries: the fill's `delivered_by`, the credit's `sent_by`.
+    pub runner_id: Option<Uuid>,
+    /// Who counted the chips in or out at the table: the fill's `received_by`.
+    pub dealer_id: Option<Uuid>,
+    pub verified_by: Option<Uuid>,
+    pub verified_at: Option<DateTime<Utc>>,
+    #[schema(value_type = Option<BTreeMap<String, i64>>)]
+    pub confirmed_chipset: Option<Chipset>,
+    /// What was counted at the table; differs from `amount_cents` only with an exception.
+    pub confirmed_amount_cents: Option<i64>,
+    pub confirmed_note: Option<String>,
+    /// Credits: the cashier who counted the chips into the cage (`received_by`).
+    pub cage_received_by: Option<Uuid>,
+    pub cage_received_at: Option<DateTime<Utc>>,
+    pub cage_amount_cents: Option<i64>,
+    pub deposited_by: Option<Uuid>,
+    pub deposited_at: Option<DateTime<Utc>>,
+    pub drop_box_id: Option<Uuid>,
+    pub drop_box_use: Option<i64>,
+    pub voided_by: Option<Uuid>,
+    pub voided_at: Option<DateTime<Utc>>,
+    /// The independent second signer of the void.
+    pub void_cosigned_by: Option<Uuid>,
+    pub void_reason: Option<String>,
+    /// The status it was voided from.
+    pub voided_from: Option<SlipStatus>,
+    pub cancelled_by: Option<Uuid>,
+    pub cancelled_at: Option<DateTime<Utc>>,
+    pub cancel_reason: Option<String>,
+    /// Written by hand during an outage, entered later.
+    pub captured_offline: bool,
+    pub entered_by: Option<Uuid>,
+    pub entered_at: Option<DateTime<Utc>>,
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+}
+
+/// `table_drop_event`: one removal and the custody that follows. It carries no amount: a custody fact is not a count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Drop {
+    pub id: Uuid,
+    pub casino_id: Uuid,
+    pub session_id: Uuid,
+    pub table_id: Uuid,
+    pub drop_box_id: Uuid,
+    pub drop_box_use: i64,
+    pub replacement_box_id: Option<Uuid>,
+    pub seal_no: String,
+    /// The session's n-th removal, from 1.
+    pub seq_no: i32,
+    pub gaming_day: NaiveDate,
+    /// The session's status when the box went.
+    pub removed_in: Status,
+    /// The time it was planned for, if it was.
+    pub scheduled_for: Option<DateTime<Utc>>,
+    pub removed_at: DateTime<Utc>,
+    pub removed_by: Uuid,
+    pub witnessed_by: Uuid,
+    pub emergency: bool,
+    pub delivered_at: Option<DateTime<Utc>>,
+    pub delivered_by: Option<Uuid>,
+    pub delivered_scan_at: Option<DateTime<Utc>>,
+    pub received_at: Option<DateTime<Utc>>,
+    pub received_by: Option<Uuid>,
+    pub received_seal_no: Option<String>,
+    /// When a count of it was first accepted.
+    pub counted_at: Option<DateTime<Utc>>,
+    pub note: Option<String>,
+    pub created_at: DateTime<Utc>,
+}
+
+/// A paper found in a box.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    pub kind: DocumentKind,
+    /// The document's own number as decimal text; optional for kinds that have none.
+    #[serde(default)]
+    pub number: Option<String>,
+    pub amount_cents: i64,
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+/// What the count room found in one box.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvidenceManifest {
+    /// Denomination in cents (any positive one: notes, not the chip list) to pieces.
+    #[schema(value_type = BTreeMap<String, i64>)]
+    pub currency: BTreeMap<String, i64>,
+    #[serde(default)]
+    pub documents: Vec<Document>,
+}
+
+/// One line of the comparison between what a box should hold and what it held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ManifestItem {
+    pub kind: DocumentKind,
+    pub number: Option<String>,
+    /// What the daemon expects; null for a paper it does not know.
+    pub amount_cents: Option<i64>,
+    /// What the count room found; null for a paper not found, or before the count.
+    pub found_cents: Option<i64>,
+    pub slip_id: Option<Uuid>,
+    pub session_id: Option<Uuid>,
+    /// Null before the count.
+    #[serde(rename = "match")]
+    pub outcome: Option<MatchOutcome>,
+}
+
+/// `soft_count_table_result`: one box counted. Immutable; a recount supersedes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SoftCount {
+    pub id: Uuid,
+    pub casino_id: Uuid,
+    pub session_id: Uuid,
+    pub drop_event_id: Uuid,
+    pub standing: CountStanding,
+    pub drop_total_cents: i64,
+    pub count_1_cents: i64,
+    pub count_2_cents: i64,
+    pub agreed_cents: Option<i64>,
+    pub evidence_manifest: EvidenceManifest,
+    /// The comparison, as made when the count came in.
+    pub manifest: Vec<ManifestItem>,
+    pub team: Vec<Uuid>,
+    pub counted_at: DateTime<Utc>,
+    pub counted_by: Uuid,
+    pub batch_ref: Option<String>,
+    pub supersedes_id: Option<Uuid>,
+    pub created_at: DateTime<Utc>,
+}
+
+/// `reconciliation_exception`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Exception {
+    pub id: Uuid,
+    pub casino_id: Uuid,
+    pub session_id: Uuid,
+    pub category: Category,
+    pub subject_kind: SubjectKind,
+    /// An id, or `<drop>:<kind>:<number>` for a paper nobody knows.
+    pub subject_id: String,
+    pub expected: Option<Value>,
+    pub found: Option<Value>,
+    pub variance_cents: Option<i64>,
+    pub detail: Value,
+    pub status: ExceptionStatus,
+    pub due_at: Option<DateTime<Utc>>,
+    pub owner: Option<Uuid>,
+    pub reason_code: Option<ReasonCode>,
+    pub resolution_note: Option<String>,
+    pub acknowledged_by: Option<Uuid>,
+    pub acknowledged_at: Option<DateTime<Utc>>,
+    pub resolved_by: Option<Uuid>,
+    pub resolved_at: Option<DateTime<Utc>>,
+    /// The staff who raised it; null when a detector did.
+    pub detected_by: Option<Uuid>,
+    pub detected_at: DateTime<Utc>,
+    /// Set when the detector that raised it no longer fires: said, not resolved.
+    pub no_longer_observed_at: Option<DateTime<Utc>>,
+    pub version: i64,
+}
+
+/// `table_rundown_report`: what the session proves the table won (domain §9).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Report {
+    pub id: Uuid,
+    pub casino_id: Uuid,
+    pub session_id: Uuid,
+    pub opening_total_cents: Option<i64>,
+    pub opening_snapshot_id: Option<Uuid>,
+    /// `snapshot:verified_open`, or `none`.
+    pub opening_source: String,
+    pub closing_total_cents: Option<i64>,
+    pub closing_snapshot_id: Option<Uuid>,
+    pub fills_total_cents: i64,
+    pub fill_ids: Vec<Uuid>,
+    pub credits_total_cents: i64,
+    pub credit_ids: Vec<Uuid>,
+    /// closing − opening − fills + credits; null unless both counts exist.
+    pub inventory_result_cents: Option<i64>,
+    pub drop_total_cents: Option<i64>,
+    pub soft_count_ids: Vec<Uuid>,
+    /// closing + credits + drop − opening − fills; null unless all three exist.
+    pub win_loss_stat_cents: Option<i64>,
+    /// win / drop in basis points; null when drop is null or 0.
+    pub hold_bp: Option<i64>,
+    /// Names of what is missing: `opening`, `closing`, `drop`.
+    pub missing_inputs: Vec<String>,
+    pub metric_grade: MetricGrade,
+    pub par_variance_cents: Option<i64>,
+    pub count_status: CountStatus,
+    pub computed_at: DateTime<Utc>,
+    /// SHA-256 over the inputs, hex.
+    pub input_hash: String,
+    pub finalized_at: Option<DateTime<Utc>>,
+    pub finalized_by: Option<Uuid>,
+}
+
+/// `signature`: who did what, in which role, and how they proved to be themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Signature {
+    pub id: Uuid,
+    pub casino_id: Uuid,
+    pub session_id: Option<Uuid>,
+    pub subject_kind: SubjectKind,
+    pub subject_id: Uuid,
+    pub act: String,
+    pub staff_id: Uuid,
+    pub role: Role,
+    pub method: Method,
+    pub signed_at: DateTime<Utc>,
+}
+
+/// `session_transition`: an edge a session took, for ever.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Transition {
+    pub id: Uuid,
+    pub casino_id: Uuid,
+    pub session_id: Uuid,
+    pub verb: String,
+    pub from_status: Status,
+    pub to_status: Status,
+    pub trigger: Trigger,
+    pub taken_by: Uuid,
+    pub taken_at: DateTime<Utc>,
+}
+
+/// `slip_manual_range`: numbers set aside for slips written by hand during an outage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ManualRange {
+    pub id: Uuid,
+    pub casino_id: Uuid,
+    pub kind: SlipKind,
+    pub slip_scope: SlipScope,
+    pub scope_key: String,
+    pub first_no: i64,
+    pub last_no: i64,
+    pub created_by: Uuid,
+    pub created_at: DateTime<Utc>,
+    pub closed_at: Option<DateTime<Utc>>,
+}

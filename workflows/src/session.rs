@@ -1,0 +1,484 @@
+//! The session: ten states, and the edges between them (domain §4). Read the table to know the law.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::act::{self};
+use crate::case::{Case, Context, narrative};
+use crate::dossier::{Dossier, Floor};
+use crate::event::Event;
+use crate::gates::{
+    boxes_counted, closer_current, closing_snapshot_verified, count_before_close, drop_box_attached, drop_present, drop_recorded,
+    drop_time_set, exceptions_resolved, finalizer_independent, need_set, no_live_session, not_cancelled, nothing_removed_since,
+    opening_snapshot_verified, predecessor_closed, removal_unscheduled, report_current, setup_ready, slip_forms_available, slips_deposited,
+    slips_settled, table_active,
+};
+use crate::machine::{Decision, Edge, Gate, Machine, Scene, decide};
+use crate::record::{DropBox, Session};
+use crate::refusal::{GateReport, Refusal};
+use crate::role::Role::{self, Admin, Compliance, PitBoss, System};
+use crate::word::Status::{Closed, Closing, Counted, DropScheduled, Dropped, Finalized, Open, Opening, ReadyToOpen, Reconciled};
+use crate::word::Trigger::{self, Auto, Command};
+use crate::word::{CloseReason, Status, SubjectKind};
+
+const FLOOR: &[Role] = &[PitBoss, Admin];
+const FLOOR_AND_JOBS: &[Role] = &[PitBoss, Admin, System];
+const NOBODY: &[Role] = &[];
+
+/// One line an edge, so that the table reads as the specification's own.
+const fn edge(
+    verb: &'static str,
+    from: Option<Status>,
+    to: Status,
+    trigger: Trigger,
+    who: &'static [Role],
+    gates: &'static [&'static Gate],
+) -> Edge<Status> {
+    Edge {
+        verb,
+        from,
+        to,
+        trigger,
+        who,
+        gates,
+    }
+}
+
+const SCHEDULE: &[&Gate] = &[&drop_time_set::GATE];
+const SELF_SCHEDULE: &[&Gate] = &[&removal_unscheduled::GATE];
+const TAKE_BACK: &[&Gate] = &[&nothing_removed_since::GATE];
+const BEGIN_CLOSING: &[&Gate] = &[&count_before_close::GATE];
+
+/// Every edge there is. Nothing else: no reopening, nothing leaves FINALIZED, no generic set-status.
+pub const MACHINE: Machine<Status> = Machine {
+    name: "session",
+    states: <Status as strum::VariantArray>::VARIANTS,
+    edges: &[
+        edge(
+            "create",
+            None,
+            ReadyToOpen,
+            Command,
+            FLOOR_AND_JOBS,
+            &[&table_active::GATE, &no_live_session::GATE, &setup_ready::GATE],
+        ),
+        edge(
+            "begin_opening",
+            Some(ReadyToOpen),
+            Opening,
+            Command,
+            FLOOR,
+            &[
+                &table_active::GATE,
+                &drop_box_attached::GATE,
+                &slip_forms_available::GATE,
+                &predecessor_closed::GATE,
+            ],
+        ),
+        edge(
+            "open",
+            Some(Opening),
+            Open,
+            Auto,
+            NOBODY,
+            &[&opening_snapshot_verified::GATE, &need_set::GATE],
+        ),
+        edge("schedule_drop", Some(Open), DropScheduled, Command, FLOOR_AND_JOBS, SCHEDULE),
+        edge("schedule_drop", Some(Dropped), DropScheduled, Command, FLOOR_AND_JOBS, SCHEDULE),
+        edge("schedule_drop", Some(Counted), DropScheduled, Command, FLOOR_AND_JOBS, SCHEDULE),
+        edge("self_schedule", Some(Open), DropScheduled, Auto, NOBODY, SELF_SCHEDULE),
+        edge("self_schedule", Some(Dropped), DropScheduled, Auto, NOBODY, SELF_SCHEDULE),
+        edge("self_schedule", Some(Counted), DropScheduled, Auto, NOBODY, SELF_SCHEDULE),
+        edge("take_back", Some(DropScheduled), Open, Command, FLOOR, TAKE_BACK),
+        edge("take_back", Some(DropScheduled), Dropped, Command, FLOOR, TAKE_BACK),
+        edge("take_back", Some(DropScheduled), Counted, Command, FLOOR, TAKE_BACK),
+        edge(
+            "drop",
+            Some(DropScheduled),
+            Dropped,
+            Auto,
+            NOBODY,
+            &[&drop_recorded::GATE, &slips_deposited::GATE],
+        ),
+        edge("count", Some(Dropped), Counted, Auto, NOBODY, &[&boxes_counted::GATE]),
+        edge("begin_closing", Some(Open), Closing, Command, FLOOR_AND_JOBS, BEGIN_CLOSING),
+        edge(
+            "begin_closing",
+            Some(DropScheduled),
+            Closing,
+            Command,
+            FLOOR_AND_JOBS,
+            BEGIN_CLOSING,
+        ),
+        edge("begin_closing", Some(Dropped), Closing, Command, FLOOR_AND_JOBS, BEGIN_CLOSING),
+        edge("begin_closing", Some(Counted), Closing, Command, FLOOR_AND_JOBS, BEGIN_CLOSING),
+        edge(
+            "close",
+            Some(Closing),
+            Closed,
+            Auto,
+            NOBODY,
+            &[&closing_snapshot_verified::GATE, &closer_current::GATE, &slips_settled::GATE],
+        ),
+        edge(
+            "reconcile",
+            Some(Closed),
+            Reconciled,
+            Auto,
+            NOBODY,
+            &[
+                &not_cancelled::GATE,
+                &drop_present::GATE,
+                &boxes_counted::GATE,
+                &slips_settled::GATE,
+            ],
+        ),
+        edge(
+            "finalize",
+            Some(Reconciled),
+            Finalized,
+            Command,
+            &[Compliance, Admin],
+            &[
+                &exceptions_resolved::GATE,
+                &report_current::GATE,
+                &boxes_counted::GATE,
+                &slips_settled::GATE,
+                &finalizer_independent::GATE,
+            ],
+        ),
+        edge("cancel", Some(ReadyToOpen), Closed, Command, FLOOR_AND_JOBS, &[]),
+        edge("cancel", Some(Opening), Closed, Command, FLOOR, &[]),
+        edge("force_close", Some(Open), Closed, Command, FLOOR, &[]),
+        edge("force_close", Some(DropScheduled), Closed, Command, FLOOR, &[]),
+        edge("force_close", Some(Dropped), Closed, Command, FLOOR, &[]),
+        edge("force_close", Some(Counted), Closed, Command, FLOOR, &[]),
+        edge("force_close", Some(Closing), Closed, Command, FLOOR, &[]),
+    ],
+};
+
+/// What a transition command brings.
+#[derive(Clone, Debug)]
+pub struct Move {
+    pub to: Status,
+    pub note: Option<String>,
+    pub drop_scheduled_for: Option<DateTime<Utc>>,
+    pub force: bool,
+}
+
+/// One edge out of the current state, judged for whoever looks.
+#[derive(Clone, Debug)]
+pub struct OpenTo {
+    pub verb: &'static str,
+    pub to: Status,
+    pub trigger: Trigger,
+    pub roles: &'static [Role],
+    pub gates: Vec<GateReport>,
+}
+
+/// Opens a new session's file, if the floor permits one (∅ → READY_TO_OPEN).
+pub fn create(context: &Context, floor: Floor, drop_box_id: Option<Uuid>, shift_id: Option<Uuid>) -> Result<Case, Refusal> {
+    let mut case = Case::created(Dossier::new(blank(context, &floor), floor));
+    let edge = MACHINE.edge(None, "create").ok_or(Refusal::NotFound("transition"))?;
+    decide(edge, &case.scene(context)).map_err(|refusal| live_session_conflict(refusal, case.dossier()))?;
+    prepare(&mut case, drop_box_id, shift_id)?;
+    let session = case.session();
+    let created = Event::SessionCreated {
+        session_id: session.id,
+        table_id: session.table_id,
+        gaming_day: session.gaming_day,
+    };
+    let subject = (SubjectKind::Session, session.id);
+    if context.caller.role != System {
+        case.sign_as_caller(context, subject, act::CREATE_SESSION);
+    }
+    case.tell(created);
+    Ok(case)
+}
+
+/// A second live session is a conflict, not missing evidence: nothing a client supplies opens that gate (api.md 409 `conflict`).
+fn live_session_conflict(refusal: Refusal, dossier: &Dossier) -> Refusal {
+    match (&refusal, dossier.floor.live_session_id) {
+        (Refusal::GatesUnmet(gates), Some(live)) if gates.len() == 1 => Refusal::conflict(
+            "live_session_exists",
+            format!("session {live} of table {} is live", dossier.floor.table.label),
+        ),
+        (_, Some(_) | None) => refusal,
+    }
+}
+
+fn blank(context: &Context, floor: &Floor) -> Session {
+    Session {
+        id: (context.new_id)(),
+        casino_id: context.casino.id,
+        table_id: floor.table.id,
+        gaming_day: context.gaming_day(),
+        shift_id: None,
+        status: ReadyToOpen,
+        bank_mode: context.casino.bank_mode,
+        need_total_cents: None,
+        predecessor_id: floor.predecessor.as_ref().map(|before| before.id),
+        opening_snapshot_id: None,
+        closing_snapshot_id: None,
+        drop_box_id: None,
+        drop_scheduled_for: None,
+        scheduled_from: None,
+        dropped_through_seq: 0,
+        opened_at: None,
+        opened_by: None,
+        activated_at: None,
+        activated_by: None,
+        dropped_at: None,
+        counted_at: None,
+        closing_started_at: None,
+        closing_started_by: None,
+        closed_at: None,
+        closed_by: None,
+        close_reason: None,
+        close_note: None,
+        requires_reconciliation: false,
+        reconciled_at: None,
+        finalized_at: None,
+        finalized_by: None,
+        created_at: context.at,
+        created_by: context.caller.id,
+        version: 1,
+    }
+}
+
+/// Sets the box and the shift of a session not yet begun.
+pub fn prepare(case: &mut Case, drop_box_id: Option<Uuid>, shift_id: Option<Uuid>) -> Result<(), Refusal> {
+    case.expect_status(&[ReadyToOpen], "preparing")?;
+    if let Some(id) = drop_box_id {
+        let drop_box = case.dossier().drop_box(id).ok_or(Refusal::NotFound("drop box"))?;
+        free_for(case.dossier(), drop_box)?;
+        case.dossier_mut().session.drop_box_id = Some(id);
+    }
+    if let Some(shift) = shift_id {
+        case.dossier_mut().session.shift_id = Some(shift);
+    }
+    Ok(())
+}
+
+/// A box can be given to this table: it belongs here or nowhere, and is in no other place.
+pub(crate) fn free_for(dossier: &Dossier, drop_box: &DropBox) -> Result<(), Refusal> {
+    let table = &dossier.floor.table;
+    let obstacle = if drop_box.table_id.is_some_and(|owner| owner != table.id) {
+        "belongs to another table"
+    } else if drop_box.on_table_id.is_some_and(|place| place != table.id) {
+        "stands on another table"
+    } else if drop_box.in_custody {
+        "is removed and not yet counted"
+    } else {
+        return Ok(());
+    };
+    Err(Refusal::conflict("box_elsewhere", format!("box {} {obstacle}", drop_box.label)))
+}
+
+/// Takes the edge a person or a job asks for, if its evidence is complete.
+pub fn advance(case: &mut Case, context: &Context, ask: &Move) -> Result<(), Refusal> {
+    let from = case.session().status;
+    let Some(edge) = asked_edge(case.dossier(), ask) else {
+        return Err(not_asked(case, context, ask));
+    };
+    if ask.drop_scheduled_for.is_some() && ask.to != DropScheduled {
+        return Err(Refusal::invalid("/drop_scheduled_for", "belongs to DROP_SCHEDULED only"));
+    }
+    let close_note = match edge.verb {
+        "cancel" | "force_close" => Some(narrative(ask.note.as_deref().unwrap_or_default(), "/note")?),
+        _ => crate::case::note(ask.note.as_deref(), "/note")?,
+    };
+    let time = drop_time(case, context, ask)?;
+    let decision = decide(
+        edge,
+        &Scene {
+            drop_scheduled_for: time,
+            ..case.scene(context)
+        },
+    )?;
+    let session = &mut case.dossier_mut().session;
+    if ask.to == DropScheduled {
+        session.drop_scheduled_for = time;
+    }
+    if ask.to == Closed {
+        session.close_note = close_note;
+    }
+    case.take(context, &decision);
+    if context.caller.role != System {
+        let id = case.session().id;
+        case.sign_as_caller(
+            context,
+            (SubjectKind::Session, id),
+            act::Act {
+                name: signed_as(decision.verb()),
+                who: &[],
+            },
+        );
+    }
+    if from == Reconciled && case.session().status == Finalized {
+        crate::rundown::seal(case, context);
+    }
+    Ok(())
+}
+
+/// A drop without a time is planned for now; one before play began is a mistake.
+fn drop_time(case: &Case, context: &Context, ask: &Move) -> Result<Option<DateTime<Utc>>, Refusal> {
+    if ask.to != DropScheduled {
+        return Ok(None);
+    }
+    let time = ask.drop_scheduled_for.unwrap_or(context.at);
+    match case.session().activated_at {
+        Some(opened) if time < opened => Err(Refusal::invalid(
+            "/drop_scheduled_for",
+            format!("lies before the table opened, at {opened}"),
+        )),
+        Some(_) | None => Ok(Some(time)),
+    }
+}
+
+fn signed_as(verb: &'static str) -> &'static str {
+    match verb {
+        "begin_opening" => "session.begin_opening",
+        "schedule_drop" => "session.schedule_drop",
+        "take_back" => "session.take_back",
+        "begin_closing" => "session.begin_closing",
+        "cancel" => "session.cancel",
+        "force_close" => "session.force_close",
+        "finalize" => "session.finalize",
+        other => other,
+    }
+}
+
+/// The command edge a client means by `to` and `force`.
+fn asked_edge(dossier: &Dossier, ask: &Move) -> Option<&'static Edge<Status>> {
+    MACHINE
+        .edges_from(Some(dossier.session.status))
+        .filter(|edge| edge.to == ask.to && edge.trigger == Command)
+        .find(|edge| match edge.verb {
+            "force_close" => ask.force,
+            "cancel" => !ask.force,
+            "take_back" => dossier.session.scheduled_from == Some(ask.to),
+            _ => true,
+        })
+}
+
+/// An automatic edge asked for too early names its gates; anything else is no edge at all.
+fn not_asked(case: &Case, context: &Context, ask: &Move) -> Refusal {
+    let from = case.session().status;
+    let auto = MACHINE
+        .edges_from(Some(from))
+        .find(|edge| edge.to == ask.to && edge.trigger == Auto);
+    if let (Some(edge), false) = (auto, ask.force) {
+        return Refusal::GatesUnmet(
+            edge.reports(&case.scene(context))
+                .into_iter()
+                .filter(|gate| !gate.satisfied)
+                .collect(),
+        );
+    }
+    let detail = match (from.in_play(), ask.to, ask.force) {
+        (true, Closed, false) => "a table in play closes through CLOSING; with force: true and a note it is force closed",
+        (false, Closed, true) => "only a table that was opened can be force closed; without force a session not yet open is cancelled",
+        (_, _, _) => "there is no such edge",
+    };
+    MACHINE.illegal(from, ask.to, detail)
+}
+
+/// Every edge out of the current state with its gates judged: the answer before anyone tries.
+pub fn open_to(dossier: &Dossier, context: &Context) -> Vec<OpenTo> {
+    let session = &dossier.session;
+    let scene = Scene {
+        drop_scheduled_for: Some(context.at),
+        ..Scene::new(dossier, context)
+    };
+    MACHINE
+        .edges_from(Some(session.status))
+        .filter(|edge| edge.verb != "take_back" || session.scheduled_from == Some(edge.to))
+        .map(|edge| OpenTo {
+            verb: edge.verb,
+            to: edge.to,
+            trigger: edge.trigger,
+            roles: edge.who,
+            gates: edge.reports(&scene),
+        })
+        .collect()
+}
+
+/// What entering a state writes down. Called by [`Case::take`] alone.
+pub(crate) fn enter(dossier: &mut Dossier, context: &Context, decision: &Decision<Status>) {
+    let (from, at, by) = (dossier.session.status, context.at, Some(context.caller.id));
+    dossier.session.status = decision.to();
+    match decision.to() {
+        ReadyToOpen => {}
+        Opening => begin(dossier, context),
+        Open if from == Opening => {
+            dossier.session.opening_snapshot_id = dossier.opener().map(|opener| opener.id);
+            (dossier.session.activated_at, dossier.session.activated_by) = (Some(at), by);
+        }
+        DropScheduled => {
+            let removed_at = dossier.own_drops().last().map(|drop| drop.removed_at);
+            let session = &mut dossier.session;
+            session.scheduled_from = Some(from);
+            if decision.taken().trigger == Auto {
+                session.drop_scheduled_for = removed_at;
+            }
+        }
+        Dropped if decision.taken().trigger == Auto => {
+            let last = dossier
+                .own_drops()
+                .max_by_key(|drop| drop.seq_no)
+                .map(|drop| (drop.seq_no, drop.removed_at));
+            if let Some((seq_no, removed_at)) = last {
+                (dossier.session.dropped_through_seq, dossier.session.dropped_at) = (seq_no, Some(removed_at));
+            }
+            unschedule(&mut dossier.session);
+        }
+        Counted if from == Dropped => dossier.session.counted_at = Some(at),
+        Open | Dropped | Counted => unschedule(&mut dossier.session),
+        Closing => (dossier.session.closing_started_at, dossier.session.closing_started_by) = (Some(at), by),
+        Closed => close(dossier, context, decision.verb()),
+        Reconciled => {
+            dossier.session.counted_at = dossier.session.counted_at.or(Some(at));
+            dossier.session.reconciled_at = Some(at);
+        }
+        Finalized => (dossier.session.finalized_at, dossier.session.finalized_by) = (Some(at), by),
+    }
+}
+
+/// Beginning to open binds bank mode, par and gaming day, and puts the box on the table.
+fn begin(dossier: &mut Dossier, context: &Context) {
+    let session = &mut dossier.session;
+    session.bank_mode = context.casino.bank_mode;
+    session.need_total_cents = dossier.floor.par_cents;
+    session.gaming_day = context.gaming_day();
+    (session.opened_at, session.opened_by) = (Some(context.at), Some(context.caller.id));
+    let (table_id, attached) = (session.table_id, session.drop_box_id);
+    for drop_box in dossier.floor.boxes.iter_mut().filter(|drop_box| Some(drop_box.id) == attached) {
+        place(drop_box, Some(table_id));
+    }
+}
+
+/// Moves a box. Writing the same place again is no change.
+pub(crate) fn place(drop_box: &mut DropBox, on_table_id: Option<Uuid>) {
+    if drop_box.on_table_id != on_table_id {
+        drop_box.on_table_id = on_table_id;
+        drop_box.version += 1;
+    }
+}
+
+fn unschedule(session: &mut Session) {
+    (session.drop_scheduled_for, session.scheduled_from) = (None, None);
+}
+
+fn close(dossier: &mut Dossier, context: &Context, verb: &str) {
+    let closing_snapshot_id = dossier.closer().map(|closer| closer.id);
+    let session = &mut dossier.session;
+    (session.closed_at, session.closed_by) = (Some(context.at), Some(context.caller.id));
+    session.closing_snapshot_id = closing_snapshot_id;
+    session.close_reason = Some(match verb {
+        "cancel" => CloseReason::Cancelled,
+        "force_close" => CloseReason::Forced,
+        _ => session.close_reason.unwrap_or(CloseReason::Normal),
+    });
+    session.requires_reconciliation = verb == "force_close";
+}
