@@ -83,7 +83,7 @@ async fn bring_up(config: &Config, clock: Clock, database: &Database) -> Result<
     let wanted = config.server.listen;
     let listener = TcpListener::bind(wanted)
         .await
-        .with_context(|| format!("cannot listen on {wanted}"))?;
+        .with_context(|| format!("cannot listen on {wanted} (another place: --listen, or server.listen in the configuration)"))?;
     let addr = listener.local_addr()?;
     let db = database.connect().await?;
     let app = App {
@@ -130,18 +130,9 @@ impl Running {
         tracing::info!("stopping");
         self.stopping.cancel();
         self.tasks.close();
-        let drained = timeout(DRAIN_MAY_TAKE, async {
-            // The service first: as long as it answers, it starts tasks.
-            let service = (&mut self.service).await;
-            self.tasks.wait().await;
-            service
-        });
-        match drained.await {
-            Ok(service) => service.context("the service broke off")??,
-            Err(_) => {
-                tracing::warn!(tasks = self.tasks.len(), "requests were cut off after {DRAIN_MAY_TAKE:?}");
-                self.service.abort();
-            }
+        if timeout(DRAIN_MAY_TAKE, self.drained()).await.is_err() {
+            tracing::warn!(tasks = self.tasks.len(), "requests were cut off after {DRAIN_MAY_TAKE:?}");
+            self.service.abort();
         }
         if timeout(CLOSE_MAY_TAKE, self.db.close()).await.is_err() {
             tracing::warn!("a connection was not given back");
@@ -150,14 +141,24 @@ impl Running {
         tracing::info!("stopped");
         Ok(())
     }
+
+    /// The service first: as long as it answers, it starts tasks.
+    async fn drained(&mut self) {
+        match (&mut self.service).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the service broke off"),
+            Err(error) => tracing::error!(%error, "the service panicked"),
+        }
+        self.tasks.wait().await;
+    }
 }
 
 /// The address as a client on this machine writes it: one that listens everywhere is reached at home.
 pub fn url(listen: SocketAddr) -> String {
-    let host = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        named => named,
+    let host = match (listen.ip(), listen.ip().is_unspecified()) {
+        (named, false) => named,
+        (IpAddr::V4(_), true) => Ipv4Addr::LOCALHOST.into(),
+        (IpAddr::V6(_), true) => Ipv6Addr::LOCALHOST.into(),
     };
     format!("http://{}", SocketAddr::new(host, listen.port()))
 }
@@ -185,5 +186,24 @@ impl Signals {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_that_listens_everywhere_is_reached_at_home() {
+        let reached = ["127.0.0.1:80", "0.0.0.0:8080", "[::]:8080", "10.1.2.3:1"].map(|listen| url(listen.parse().unwrap()));
+        assert_eq!(
+            reached,
+            [
+                "http://127.0.0.1:80",
+                "http://127.0.0.1:8080",
+                "http://[::1]:8080",
+                "http://10.1.2.3:1"
+            ]
+        );
     }
 }

@@ -9,10 +9,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use chrono::{DateTime, Utc};
 use migration::{Migrator, MigratorTrait as _};
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use reqwest::Url;
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, SqlxPostgresError, Statement};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -31,7 +32,9 @@ const MIGRATION_LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Daemons of one database that start together would migrate it together: the second waits, and finds it done. The lock is the
 /// session's, so it is gone with the connection, however that ends.
-const LOCK_SCHEMA: &str = "SELECT pg_advisory_lock(8247616871532195694)";
+///
+/// Before it the notices go: the migrator asks for its table at every step, and is told each time that it is there.
+const LOCK_SCHEMA: &str = "SET client_min_messages = warning; SELECT pg_advisory_lock(8247616871532195694)";
 
 /// A database, and how its two roles are reached.
 pub struct Database {
@@ -69,7 +72,7 @@ impl Database {
         if let Some(url) = &config.database.url {
             // The token secret belongs there. Where none is made, nobody minds that this fails; where one is, that says what is wrong.
             std::fs::create_dir_all(&config.data_dir).ok();
-            return Ok(Self::elsewhere(&config.database, url));
+            return Self::elsewhere(&config.database, url);
         }
         let root = config.data_dir.clone();
         let embedded = blocking(move || run(&root, Tuning::Durable)).await?;
@@ -84,14 +87,22 @@ impl Database {
         }
     }
 
-    fn elsewhere(config: &config::Database, url: &SecretString) -> Self {
+    fn elsewhere(config: &config::Database, url: &SecretString) -> Result<Self> {
+        for url in config.owner_url.iter().chain([url]) {
+            // Here, because the driver would print the one it cannot read, password and all.
+            let read = Url::parse(url.expose_secret()).ok();
+            ensure!(
+                read.is_some_and(|url| matches!(url.scheme(), "postgres" | "postgresql")),
+                "database.url and database.owner_url are postgres://user:password@host/database"
+            );
+        }
         // One URL alone is the owner's, and the daemon steps down from it; beside an owner's URL it is the application's own.
         let step_down = config.owner_url.is_none().then_some(APP_ROLE);
-        Self {
+        Ok(Self {
             embedded: None,
             owner_url: config.owner_url.as_ref().unwrap_or(url).clone(),
             app: app(config, url.expose_secret().to_owned(), step_down),
-        }
+        })
     }
 
     /// Brings the schema up to date where the owner's connection may, and otherwise says who has to.
@@ -144,7 +155,9 @@ impl Database {
             statement_timeout: Duration::ZERO,
             lock_timeout: MIGRATION_LOCK_TIMEOUT,
         };
-        let db = Db::connect(&settings).await.context("the owner cannot connect to the database")?;
+        let db = Db::connect(&settings)
+            .await
+            .context("the owner cannot connect to the database (does it run, and is its address right?)")?;
         Ok(Owner { db })
     }
 
@@ -209,8 +222,14 @@ async fn prove(db: &Db) -> Result<()> {
 
 async fn migrations(connection: &impl ConnectionTrait) -> Result<Migrations> {
     let refused = "the schema is not this program's (is it a newer program's?)";
-    let applied = Migrator::get_applied_migrations_read_only(connection).await.context(refused)?;
-    let pending = Migrator::get_pending_migrations_read_only(connection).await.context(refused)?;
+    let applied = Migrator::get_applied_migrations_read_only(connection)
+        .await
+        .map_err(told)
+        .context(refused)?;
+    let pending = Migrator::get_pending_migrations_read_only(connection)
+        .await
+        .map_err(told)
+        .context(refused)?;
     Ok(Migrations {
         applied: applied.iter().map(|migration| migration.name().to_owned()).collect(),
         pending: pending.iter().map(|migration| migration.name().to_owned()).collect(),
@@ -308,30 +327,28 @@ impl Owner {
     }
 
     async fn migrate_up(&self) -> Result<Vec<String>> {
-        self.db
-            .raw()
-            .execute_unprepared(LOCK_SCHEMA)
-            .await
-            .context("the schema is locked")?;
+        self.lock_schema().await?;
         let pending = self.migrations().await?.pending;
-        Migrator::up(self.db.raw(), None)
-            .await
-            .context("the schema could not be migrated")?;
+        // Not asked for nothing: it would want to make its own table first, which only an owner may.
+        if !pending.is_empty() {
+            let migrated = Migrator::up(self.db.raw(), None).await;
+            migrated.map_err(told).context("the schema could not be migrated")?;
+        }
         Ok(pending)
     }
 
     async fn migrate_down(&self, steps: Option<u32>) -> Result<Vec<String>> {
-        self.db
-            .raw()
-            .execute_unprepared(LOCK_SCHEMA)
-            .await
-            .context("the schema is locked")?;
+        self.lock_schema().await?;
         let before = self.migrations().await?.applied;
-        Migrator::down(self.db.raw(), steps)
-            .await
-            .context("the schema could not be taken back")?;
+        let taken_back = Migrator::down(self.db.raw(), steps).await;
+        taken_back.map_err(told).context("the schema could not be taken back")?;
         let after = self.migrations().await?.applied;
         Ok(before.into_iter().skip(after.len()).rev().collect())
+    }
+
+    async fn lock_schema(&self) -> Result<()> {
+        let locked = self.db.raw().execute_unprepared(LOCK_SCHEMA).await;
+        locked.map(drop).map_err(told).context("somebody else is migrating")
     }
 }
 
@@ -357,7 +374,29 @@ impl Errand {
 
 async fn json<T: DeserializeOwned>(connection: &impl ConnectionTrait, sql: &'static str, given: Option<Value>) -> Result<T> {
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, given.map(sea_orm::Value::from));
-    let row = connection.query_one_raw(statement).await?.context("the database gave no answer")?;
+    let row = connection
+        .query_one_raw(statement)
+        .await
+        .map_err(told)?
+        .context("the database gave no answer")?;
     let value: Option<Value> = row.try_get("", "json")?;
     Ok(serde_json::from_value(value.unwrap_or_default())?)
+}
+
+/// What Postgres says, in its own words and with its hint: the hint is where a migration names the command that helps.
+fn told(error: DbErr) -> anyhow::Error {
+    let (DbErr::Conn(RuntimeErr::SqlxError(sqlx)) | DbErr::Exec(RuntimeErr::SqlxError(sqlx)) | DbErr::Query(RuntimeErr::SqlxError(sqlx))) =
+        &error
+    else {
+        return error.into();
+    };
+    let Some(refusal) = sqlx
+        .as_database_error()
+        .and_then(|error| error.try_downcast_ref::<SqlxPostgresError>())
+    else {
+        return error.into();
+    };
+    let more = [refusal.detail(), refusal.hint()].into_iter().flatten();
+    let more: Vec<&str> = more.collect();
+    anyhow!([&[refusal.message()], more.as_slice()].concat().join(". "))
 }

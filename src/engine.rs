@@ -146,14 +146,13 @@ impl Engine {
     where
         T: Send,
     {
-        for attempt in 1.. {
+        for attempt in 1..ATTEMPTS {
             match self.attempt(envelope, command, &judge, &answer).await {
-                Err(Failure::Collided) if attempt < ATTEMPTS => pause(attempt).await,
-                Err(failure) => return Err(failure.into()),
-                Ok(answer) => return Ok(answer),
+                Err(Error::Collided(_)) => pause(attempt).await,
+                settled => return settled,
             }
         }
-        Err(Error::Unavailable("the command kept colliding with others".to_owned()))
+        self.attempt(envelope, command, &judge, &answer).await
     }
 
     async fn attempt<T>(
@@ -162,7 +161,7 @@ impl Engine {
         command: &Command,
         judge: &(impl Fn(&mut Desk) -> Result<T, Error> + Send + Sync),
         answer: &(impl Fn(&Done<'_, T>) -> Answer + Send + Sync),
-    ) -> Result<Answer, Failure>
+    ) -> Result<Answer, Error>
     where
         T: Send,
     {
@@ -194,17 +193,16 @@ impl Engine {
 
     /// Changes the set-up: staff, tables, boxes, settings. The same order of things, with rows instead of a case.
     pub async fn change(&self, envelope: &Envelope, act: Act, setup: &Setup) -> Result<Answer, Error> {
-        for attempt in 1.. {
+        for attempt in 1..ATTEMPTS {
             match self.attempt_change(envelope, act, setup).await {
-                Err(Failure::Collided) if attempt < ATTEMPTS => pause(attempt).await,
-                Err(failure) => return Err(failure.into()),
-                Ok(answer) => return Ok(answer),
+                Err(Error::Collided(_)) => pause(attempt).await,
+                settled => return settled,
             }
         }
-        Err(Error::Unavailable("the command kept colliding with others".to_owned()))
+        self.attempt_change(envelope, act, setup).await
     }
 
-    async fn attempt_change(&self, envelope: &Envelope, act: Act, setup: &Setup) -> Result<Answer, Failure> {
+    async fn attempt_change(&self, envelope: &Envelope, act: Act, setup: &Setup) -> Result<Answer, Error> {
         let tx = self.db.begin().await?;
         let opened = self.open(&tx, envelope, &Ask::default(), true).await?;
         may(&opened, act)?;
@@ -213,10 +211,12 @@ impl Engine {
         }
         let context = desk::context(opened.caller, opened.casino, self.clock.now())?;
         let changed = tx.apply(&context, setup, envelope.if_match).await?;
+        // Nothing changed, nothing to tell: the same rule as for a command.
+        let told = changed.before.is_some() || changed.after.is_some();
         let writing = Writing {
             insert: &Rows::default(),
             update: &Rows::default(),
-            audit: Some(audit::row(&context, envelope, changed.action, None, changed.before, changed.after)),
+            audit: told.then(|| audit::row(&context, envelope, changed.action, None, changed.before, changed.after)),
             outbox: outbox(&context, envelope, &changed.events),
             answer: remembered(envelope, &context, &changed.answer),
             proved: Vec::new(),
@@ -229,7 +229,7 @@ impl Engine {
     /// Reads without locks: the dossier as it is, judged by nobody.
     pub async fn read(&self, envelope: &Envelope, act: Act, ask: &Ask) -> Result<Desk, Error> {
         let tx = self.db.begin().await?;
-        let opened = self.open(&tx, envelope, ask, false).await.map_err(Error::from)?;
+        let opened = self.open(&tx, envelope, ask, false).await?;
         may(&opened, act)?;
         tx.commit().await?;
         Desk::lay(opened, Vec::new(), self.clock.now())
@@ -238,7 +238,7 @@ impl Engine {
     /// Reads rows through the fence.
     pub async fn list<Q: Query>(&self, envelope: &Envelope, act: Act, query: &Q) -> Result<(Context, Q::Answer), Error> {
         let tx = self.db.begin().await?;
-        let opened = self.open(&tx, envelope, &Ask::default(), false).await.map_err(Error::from)?;
+        let opened = self.open(&tx, envelope, &Ask::default(), false).await?;
         may(&opened, act)?;
         let context = desk::context(opened.caller, opened.casino, self.clock.now())?;
         let rows = query.fetch(&tx, &context).await?;
@@ -246,7 +246,7 @@ impl Engine {
         Ok((context, rows))
     }
 
-    async fn open(&self, tx: &Tx, envelope: &Envelope, ask: &Ask, lock: bool) -> Result<Opened, Failure> {
+    async fn open(&self, tx: &Tx, envelope: &Envelope, ask: &Ask, lock: bool) -> Result<Opened, Error> {
         let opening = Opening {
             subject: &envelope.subject,
             correlation_id: envelope.correlation.as_str(),
@@ -256,44 +256,6 @@ impl Engine {
             ask,
         };
         Ok(tx.open_desk(&opening).await?)
-    }
-}
-
-/// Why one attempt came to nothing.
-enum Failure {
-    /// Another command was faster: judge again.
-    Collided,
-    Final(Error),
-}
-
-impl From<crate::store::fault::Fault> for Failure {
-    fn from(fault: crate::store::fault::Fault) -> Self {
-        if fault.is_retryable() {
-            Self::Collided
-        } else {
-            Self::Final(fault.into())
-        }
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Final(error)
-    }
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        Self::Final(refusal.into())
-    }
-}
-
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Collided => Self::Unavailable("the command kept colliding with others".to_owned()),
-            Failure::Final(error) => error,
-        }
     }
 }
 

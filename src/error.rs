@@ -38,6 +38,9 @@ pub enum Error {
     CsvRejected(Vec<CsvFlaw>),
     #[error("the method is not allowed here")]
     MethodNotAllowed,
+    /// Another command was faster on the same rows. The engine judges again; a client meets it only when that did not help.
+    #[error("collided with another command: {0}")]
+    Collided(String),
     #[error("the database is away: {0}")]
     Unavailable(String),
     #[error(transparent)]
@@ -155,6 +158,7 @@ impl Error {
                 json!({ "errors": flaws }),
             ),
             Self::MethodNotAllowed => problem("method_not_allowed", "There is no such method here", "see /openapi.json", json!({})),
+            Self::Collided(_) => problem("unavailable", "Others were faster", "nothing was stored; try again in a moment", json!({})),
             Self::Unavailable(_) => problem(
                 "unavailable",
                 "The database is away",
@@ -178,7 +182,7 @@ impl Error {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::TooMany { retry_after_seconds } => Some(*retry_after_seconds),
-            Self::Unavailable(_) => Some(1),
+            Self::Collided(_) | Self::Unavailable(_) => Some(1),
             Self::Malformed(_)
             | Self::Unauthenticated(_)
             | Self::CosignRefused { .. }

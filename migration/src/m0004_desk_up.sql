@@ -211,6 +211,11 @@ BEGIN
         answer := answer || jsonb_build_object('number', hit);
     END IF;
     IF ask->'manual' IS NOT NULL THEN
+        IF locking THEN
+            -- A range is not closed while a number of it is being entered.
+            PERFORM FROM slip_manual_range AS r WHERE r.casino_id = c.id AND r.kind = ask->'manual'->>'kind'
+                AND (ask->'manual'->>'slip_no')::bigint BETWEEN r.first_no AND r.last_no ORDER BY r.id FOR SHARE;
+        END IF;
         answer := answer || jsonb_build_object(
             'ranges', COALESCE((SELECT jsonb_agg(to_jsonb(r)) FROM slip_manual_range AS r
                                  WHERE r.casino_id = c.id AND r.kind = ask->'manual'->>'kind'

@@ -3,11 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{NaiveDate, NaiveTime};
-use secrecy::SecretString;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
-use sha2::{Digest, Sha256};
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 use workflows::act;
@@ -16,6 +12,7 @@ use workflows::role::Role;
 use workflows::word::StaffStatus;
 
 use super::extract::{Id, Keyed, Params, Posted, Reader};
+use super::view::GivenPin;
 use crate::app::App;
 use crate::auth::pin;
 use crate::engine::{Answer, Envelope};
@@ -61,7 +58,7 @@ pub struct NewPerson {
     pin: Option<GivenPin>,
 }
 
-/// Adds somebody, active at once.
+/// Adds somebody, active at once. Under a key already used, another PIN is the same request: the first one stays.
 #[utoipa::path(post, path = "/staff", tag = "set-up", request_body = NewPerson, responses((status = 201, body = Person)))]
 pub async fn create(State(app): State<App>, Keyed(posted): Keyed<NewPerson>) -> Result<Answer, Error> {
     let NewPerson {
@@ -77,11 +74,13 @@ pub async fn create(State(app): State<App>, Keyed(posted): Keyed<NewPerson>) -> 
         role,
         external_subject,
     };
-    let (pin, envelope) = match pin {
-        Some(pin) => (Some(pin.hashed().await?), without_pin(posted.envelope, &person)?),
-        None => (None, posted.envelope),
+    let pin = match pin {
+        Some(pin) => Some(hashed(pin).await?),
+        None => None,
     };
-    app.engine.change(&envelope, act::SET_UP, &Setup::AddStaff { person, pin }).await
+    app.engine
+        .change(&posted.envelope, act::SET_UP, &Setup::AddStaff { person, pin })
+        .await
 }
 
 /// Changes name, role, status or token subject; what is absent stays. The last active admin stays one.
@@ -102,13 +101,13 @@ pub struct NewPin {
 
 /// Sets a person's PIN, and lifts the lock wrong ones led to.
 ///
-/// The request is repeatable by its nature, so its Idempotency-Key is not remembered: the row of a key holds a hash of the body, and from a
-/// hash of a body this small the PIN could be guessed.
+/// The request is repeatable by its nature, and its Idempotency-Key is not remembered: what a key remembers tells nothing of a PIN, so another
+/// PIN under the same key would pass for a repetition and not be set.
 #[utoipa::path(put, path = "/staff/{id}/pin", tag = "set-up", params(("id" = Uuid, Path)), request_body = NewPin, responses((status = 200, body = Person)))]
 pub async fn set_pin(State(app): State<App>, Id(id): Id, posted: Posted<NewPin>) -> Result<Answer, Error> {
     let change = Setup::SetPin {
         id,
-        pin: posted.body.pin.hashed().await?,
+        pin: hashed(posted.body.pin).await?,
     };
     let envelope = Envelope {
         key: None,
@@ -117,38 +116,10 @@ pub async fn set_pin(State(app): State<App>, Id(id): Id, posted: Posted<NewPin>)
     app.engine.change(&envelope, act::SET_UP, &change).await
 }
 
-/// A PIN as somebody chose it: shown nowhere.
-#[derive(Debug)]
-struct GivenPin(SecretString);
-
-impl GivenPin {
-    /// Hashes the PIN before any transaction begins: the work takes as long as ten commands, and would hold their locks.
-    async fn hashed(self) -> Result<PinHash, Error> {
-        pin::acceptable(&self.0).map_err(|wanted| Refusal::invalid("/pin", wanted))?;
-        Ok(PinHash(pin::hash_blocking(self.0).await?))
-    }
-}
-
-impl<'de> Deserialize<'de> for GivenPin {
-    /// Serde's own refusal would repeat the number it found where text belongs, in the answer and in the log.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::String(digits) => Ok(Self(digits.into())),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-                Err(D::Error::custom("a PIN is text, in quotes"))
-            }
-        }
-    }
-}
-
-/// The same request, told apart from others by everything but the PIN: what a key remembers outlives the request by a day, and from a plain
-/// hash of the whole body the PIN could be guessed. So a repetition with another PIN is the same request, and the first PIN stays.
-fn without_pin(envelope: Envelope, person: &NewStaff) -> Result<Envelope, Error> {
-    let text = serde_json::to_vec(person).map_err(anyhow::Error::from)?;
-    Ok(Envelope {
-        body_hash: format!("{:x}", Sha256::digest(&text)),
-        ..envelope
-    })
+/// Hashes a PIN before any transaction begins: the work takes as long as ten commands, and would hold their locks.
+async fn hashed(pin: GivenPin) -> Result<PinHash, Error> {
+    pin::acceptable(&pin.0).map_err(|wanted| Refusal::invalid("/pin", wanted))?;
+    Ok(PinHash(pin::hash_blocking(pin.0).await?))
 }
 
 /// Who is asking, where, on which gaming day, and what their role may ask for.

@@ -1,7 +1,9 @@
 //! Shapes that several resources answer with: a session with what is derived of it, co-signatures, command outcomes.
 
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 use workflows::act;
@@ -22,14 +24,30 @@ use crate::engine::{Done, Pin};
 pub struct Cosign {
     pub staff_id: Uuid,
     #[schema(value_type = String)]
-    pub pin: SecretString,
+    pub pin: GivenPin,
+}
+
+/// A PIN as somebody typed it: shown nowhere.
+#[derive(Clone, Debug)]
+pub struct GivenPin(pub SecretString);
+
+impl<'de> Deserialize<'de> for GivenPin {
+    /// Serde's own refusal would repeat the number it found where text belongs, in the answer and in the log.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(digits) => Ok(Self(digits.into())),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                Err(D::Error::custom("a PIN is text, in quotes"))
+            }
+        }
+    }
 }
 
 impl Cosign {
     pub fn pin(&self) -> Pin {
         Pin {
             staff_id: self.staff_id,
-            pin: self.pin.clone(),
+            pin: self.pin.0.clone(),
         }
     }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use workflows::role::Role;
 
 use super::token::{DEFAULT_TTL, Issuer};
-use super::{seed, with_database};
+use super::{say, seed, with_database};
 use crate::clock::{Clock, new_id};
 use crate::config::Config;
 use crate::database::{Database, Errand};
@@ -43,7 +43,7 @@ pub async fn run(args: &BootstrapArgs, config: &Config) -> Result<ExitCode> {
     );
     let subject = format!("{}:{}", args.casino, args.admin);
     match Issuer::new(config) {
-        Ok(issuer) => println!("{}", issuer.issue(&subject, DEFAULT_TTL)?),
+        Ok(issuer) => say(issuer.issue(&subject, DEFAULT_TTL)?),
         // The casino stands all the same: where tokens come from elsewhere, that place has to know the subject.
         Err(error) => eprintln!("No token: {error:#}. The admin's subject is {subject:?}."),
     }

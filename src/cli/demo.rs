@@ -12,6 +12,7 @@ use clap::Args;
 use secrecy::SecretString;
 
 use super::play::{self, Outcome, Progress};
+use super::say;
 use super::seed::{self, Seeded};
 use super::serve::welcome;
 use super::token::{DEFAULT_TTL, Issuer};
@@ -79,12 +80,10 @@ pub async fn run(args: &DemoArgs, config: Config) -> Result<ExitCode> {
 }
 
 fn report(outcome: &Outcome, total: Duration) {
-    println!("{outcome}");
-    println!(
-        "Total:      {}.{} s, from an empty directory: cluster, schema, casino, daemon, day",
-        total.as_secs(),
-        total.subsec_millis() / 100
-    );
+    let (seconds, tenths) = (total.as_secs(), total.subsec_millis() / 100);
+    say(format_args!(
+        "{outcome}\nTotal:      {seconds}.{tenths} s, from an empty directory: cluster, schema, casino, daemon, day"
+    ));
 }
 
 /// Nothing of a demonstration touches the real daemon: its own port, its own key, its own database.

@@ -13,7 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 use nix::unistd::{AccessFlags, access, geteuid};
 
-use super::Place;
+use super::{Place, causes, say};
 use crate::auth::{Algorithm, Verifier};
 use crate::clock::Clock;
 use crate::config::{self, Config};
@@ -22,6 +22,8 @@ use crate::store::Db;
 
 /// More, and expiry, deadlines and gaming days would be judged by two different times.
 const SKEW_FORGIVEN: TimeDelta = TimeDelta::seconds(1);
+/// Of a file's mode, what neither its owner nor its group are.
+const STRANGERS: u32 = 0o007;
 /// The schema's views read with the rights of whoever asks, which older servers cannot.
 const OLDEST_SERVER: u32 = 15;
 
@@ -60,11 +62,11 @@ impl Chart {
     fn note<T>(&mut self, what: &str, finding: Finding<T>, remedy: impl Display) -> Option<T> {
         match finding {
             Ok((said, found)) => {
-                println!("ok    {what}: {said}");
+                say(format_args!("ok    {what}: {said}"));
                 Some(found)
             }
             Err(error) => {
-                println!("FAIL  {what}: {error:#}. Remedy: {remedy}");
+                say(format_args!("FAIL  {what}: {}. Remedy: {remedy}", causes(&error)));
                 self.sound = false;
                 None
             }
@@ -124,7 +126,7 @@ fn keys(config: &Config) -> Finding<()> {
 fn closed_to_strangers(path: &Path) -> Result<()> {
     let metadata = fs::metadata(path).with_context(|| format!("cannot look at {}", path.display()))?;
     let mode = metadata.permissions().mode() & 0o7777;
-    ensure!(mode & 0o007 == 0, "{} is open to everybody (mode {mode:04o})", path.display());
+    ensure!(mode & STRANGERS == 0, "{} is open to everybody (mode {mode:04o})", path.display());
     Ok(())
 }
 
@@ -162,14 +164,14 @@ async fn examine(chart: &mut Chart, database: &Database, remedy: &str) {
     if owner.is_none() {
         return;
     }
-    let whole = chart.note("schema", schema(database).await, "`rundown migrate`").is_some();
+    // Role and fence are made by the migrations: without them there is nothing to look at.
+    if chart.note("schema", schema(database).await, "`rundown migrate`").is_none() {
+        return;
+    }
+    let remedy = "let the role log in, with its password in database.url";
     let connected = application(database).await;
-    let remedy = if whole {
-        "give the role LOGIN, and its password in database.url"
-    } else {
-        "`rundown migrate` makes the role"
-    };
-    let Some((db, standing, asked, answered)) = chart.note("application role", connected, remedy) else {
+    let connected = chart.note("application role", connected, remedy);
+    let Some((db, standing, asked, answered)) = connected else {
         return;
     };
     chart.note(
@@ -249,7 +251,7 @@ mod tests {
 
     #[test]
     fn only_what_lies_outside_question_and_answer_is_skew() {
-        let at = |milliseconds| DateTime::from_timestamp_millis(1_767_225_600_000 + milliseconds).unwrap();
+        let at = |milliseconds: i64| DateTime::from_timestamp_millis(1_767_225_600_000 + milliseconds).unwrap();
         assert!(skew(at(0), at(2_000), at(4_000)).is_ok());
         assert!(skew(at(0), at(1_010), at(10)).is_ok());
         assert!(skew(at(0), at(1_011), at(10)).is_err());

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Result, ensure};
 use clap::{Args, Subcommand};
 
-use super::with_database;
+use super::{say, with_database};
 use crate::config::Config;
 use crate::database::Database;
 
@@ -42,7 +42,11 @@ pub async fn run(args: &MigrateArgs, config: &Config) -> Result<ExitCode> {
         ensure!(yes, "rows are lost with the tables that go: say --yes if they may be");
     }
     let lines = with_database(config, async |database| go(&direction, database).await).await?;
-    print(&lines);
+    say(if lines.is_empty() {
+        "nothing to do".to_owned()
+    } else {
+        lines.join("\n")
+    });
     Ok(ExitCode::SUCCESS)
 }
 
@@ -58,13 +62,4 @@ async fn go(direction: &Direction, database: &Database) -> Result<Vec<String>> {
             lines
         }
     })
-}
-
-fn print(lines: &[String]) {
-    for line in lines {
-        println!("{line}");
-    }
-    if lines.is_empty() {
-        println!("nothing to do");
-    }
 }

@@ -64,7 +64,7 @@ pub async fn run() -> ExitCode {
     match cli.command.run(&cli.place).await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("rundown: {error:#}");
+            eprintln!("rundown: {}", causes(&error));
             ExitCode::FAILURE
         }
     }
@@ -117,6 +117,17 @@ async fn with_database<T>(config: &Config, work: impl AsyncFnOnce(&Database) -> 
     let outcome = outcome?;
     stopped?;
     Ok(outcome)
+}
+
+/// An error and what caused it. Some libraries repeat the cause in their own words for it: once is enough.
+fn causes(error: &anyhow::Error) -> String {
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
 }
 
 /// What the command was asked for, on stdout. A reader that has heard enough (`rundown openapi | head`) is no failure, which is why

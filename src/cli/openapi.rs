@@ -5,13 +5,14 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 
+use super::say;
 use crate::api;
 
-/// Print the OpenAPI 3.1 document.
+/// Print the description of the HTTP API, for client generators.
 #[derive(Clone, Debug, Args)]
 pub struct OpenapiArgs {}
 
 pub fn run(_: &OpenapiArgs) -> Result<ExitCode> {
-    println!("{}", api::routes().into_openapi().to_pretty_json()?);
+    say(api::routes().into_openapi().to_pretty_json()?);
     Ok(ExitCode::SUCCESS)
 }

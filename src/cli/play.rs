@@ -50,13 +50,12 @@ pub struct PlayArgs {
 /// The command: plays, prints the report, and fails where anything was refused.
 ///
 /// `issue` makes a token for a subject, `<casino>:<employee_no>` as `seed` writes it.
-#[expect(clippy::print_stdout, reason = "the report is what the command is for")]
 pub async fn run(args: &PlayArgs, default_url: &str, issue: &Tokens<'_>) -> anyhow::Result<ExitCode> {
     let folder = Folder::read(&args.folder)?;
     let url = args.url.as_deref().unwrap_or(default_url);
     let tokens = |employee_no: &str| issue(&format!("{}:{employee_no}", folder.casino.name));
     let outcome = play(&folder, url, &tokens, args.finalize, Progress::Shown).await?;
-    println!("{outcome}");
+    super::say(&outcome);
     Ok(if outcome.refused.is_empty() {
         ExitCode::SUCCESS
     } else {

@@ -4,7 +4,7 @@
 //! alone, and nobody and nothing is ever taken away. So a second run finds everything done; a PIN that was changed since stays changed.
 //! It is the owner's errand, in one transaction: through the API a casino cannot be founded.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::iter::once;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 use workflows::role::Role;
 
-use super::with_database;
+use super::{say, with_database};
 use crate::auth::pin;
 use crate::casino_folder::{Folder, StaffRow};
 use crate::clock::{Clock, new_id};
@@ -40,7 +40,7 @@ pub async fn run(args: &SeedArgs, config: &Config) -> Result<ExitCode> {
         database.prepare().await?;
         seed(database, &folder, Clock::System.now()).await
     });
-    println!("{}", seeded.await?);
+    say(seeded.await?);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -93,7 +93,7 @@ pub async fn seed(database: &Database, folder: &Folder, now: DateTime<Utc>) -> R
     reading.commit().await?;
 
     let errand = owner.begin().await?;
-    let seeded = write(&errand, folder, pins, now)
+    let seeded = write(&errand, folder, &pins, now)
         .await
         .with_context(|| format!("{} could not be seeded; nothing was stored", folder.casino.name))?;
     errand.commit().await?;
@@ -116,7 +116,7 @@ pub(super) fn principal(casino_id: Uuid, casino: &str) -> Value {
     person(casino_id, casino, "system", "rundown", Role::System, None)
 }
 
-pub(super) fn person(casino_id: Uuid, casino: &str, employee_no: &str, name: &str, role: Role, pin_hash: Option<String>) -> Value {
+pub(super) fn person(casino_id: Uuid, casino: &str, employee_no: &str, name: &str, role: Role, pin_hash: Option<&str>) -> Value {
     json!({
         "id": new_id(),
         "casino_id": casino_id,
@@ -152,21 +152,18 @@ pub(super) async fn casino_named(errand: &Errand, name: &str) -> Result<Option<U
 /// One seeding after another: two of one casino would each found it.
 const ONE_AT_A_TIME: &str = "SELECT to_jsonb(pg_advisory_xact_lock(8247616871532195695)::text) AS json WHERE $1 IS NOT NULL";
 
-async fn write(errand: &Errand, folder: &Folder, mut pins: Vec<(String, String)>, now: DateTime<Utc>) -> Result<Seeded> {
+async fn write(errand: &Errand, folder: &Folder, pins: &HashMap<String, String>, now: DateTime<Utc>) -> Result<Seeded> {
     errand.json::<Value>(ONE_AT_A_TIME, &true).await?;
     let name = &folder.casino.name;
     let casino_id = casino_named(errand, name).await?.unwrap_or_else(new_id);
     errand.stand_in(casino_id).await?;
 
     let casino = found(errand, &settings(casino_id, folder)).await?;
-    let mut hash_of = |employee_no: &str| {
-        let place = pins.iter().position(|(whose, _)| whose == employee_no)?;
-        Some(pins.swap_remove(place).1)
-    };
+    let pin_of = |employee_no: &str| pins.get(employee_no).map(String::as_str);
     let people: Vec<Value> = folder
         .staff
         .iter()
-        .map(|row| person(casino_id, name, &row.employee_no, &row.name, row.role, hash_of(&row.employee_no)))
+        .map(|row| person(casino_id, name, &row.employee_no, &row.name, row.role, pin_of(&row.employee_no)))
         .chain(once(principal(casino_id, name)))
         .collect();
     let staff = staff(errand, &people).await?;
@@ -248,7 +245,7 @@ async fn with_pin(errand: &Errand, casino: Option<Uuid>) -> Result<HashSet<Strin
 }
 
 /// Hashes the PINs of those who have none yet, as many at once as the machine has cores.
-async fn hashes(staff: &[StaffRow], with_pin: &HashSet<String>) -> Result<Vec<(String, String)>> {
+async fn hashes(staff: &[StaffRow], with_pin: &HashSet<String>) -> Result<HashMap<String, String>> {
     let wanting = staff.iter().filter(|person| !with_pin.contains(&person.employee_no));
     let work: JoinSet<Result<(String, String)>> = wanting
         .filter_map(|person| Some(hashed(person.employee_no.clone(), person.pin.clone()?)))

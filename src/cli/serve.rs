@@ -9,6 +9,7 @@ use clap::Args;
 use strum::VariantArray as _;
 use workflows::role::Role;
 
+use super::say;
 use super::seed::{self, Seeded};
 use super::token::{DEFAULT_TTL, Issuer};
 use crate::casino_folder::Folder;
@@ -42,9 +43,8 @@ pub async fn run(args: ServeArgs, mut config: Config) -> Result<ExitCode> {
         }
     };
     let running = daemon::start(&config, Clock::System, database).await?;
-    match (&folder, seeded) {
-        (Some(folder), Some(seeded)) => welcome(&config, &running, folder, &seeded),
-        (None, _) | (_, None) => {}
+    if let (Some(folder), Some(seeded)) = (&folder, seeded) {
+        welcome(&config, &running, folder, &seeded);
     }
     signals.received().await;
     running.stop().await?;
@@ -62,18 +62,21 @@ async fn set_up(database: &Database, folder: Option<&Folder>) -> Result<Option<S
 /// Says where the daemon is and how to speak to it: somebody sees it for the first time.
 pub(super) fn welcome(config: &Config, running: &Running, folder: &Folder, seeded: &Seeded) {
     let url = running.url();
-    println!("{seeded}\n\nrundown listens on {url}, its API is described at {url}/docs\n");
-    match tokens(config, folder) {
+    let tokens = tokens(config, folder);
+    say(format_args!(
+        "{seeded}\n\nrundown listens on {url}, its API is described at {url}/docs\n"
+    ));
+    match tokens {
+        Err(error) => say(format_args!("No tokens: {error:#}")),
         Ok(tokens) => {
-            println!("One token a role, good for 12 hours (`rundown token --staff EMPLOYEE_NO` makes others):\n");
+            say("One token a role, good for 12 hours (`rundown token --staff EMPLOYEE_NO` gives others):\n");
             for (role, employee_no, token) in &tokens {
-                println!("  {role} {employee_no}\n    {token}");
+                say(format_args!("  {role} {employee_no}\n    {token}"));
             }
             if let Some((_, _, token)) = tokens.first() {
-                println!("\nTry:\n\n{}", calls(&url, token));
+                say(format_args!("\nTry:\n\n{}", calls(&url, token)));
             }
         }
-        Err(error) => println!("No tokens: {error:#}"),
     }
 }
 

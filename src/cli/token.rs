@@ -12,7 +12,7 @@ use workflows::role::Role;
 use workflows::word::StaffStatus;
 
 use super::play::{self, PlayArgs};
-use super::with_database;
+use super::{say, with_database};
 use crate::auth::TokenIssuer;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -40,10 +40,7 @@ pub async fn run(args: &TokenArgs, config: &Config) -> Result<ExitCode> {
     let person = with_database(config, async |database| find(database, &args.staff, args.casino.as_deref()).await).await?;
     // After the database: the secret is made in the data directory, which is there now.
     let issuer = Issuer::new(config)?;
-    println!(
-        "{}",
-        issuer.issue(&person.may_hold_one()?.external_subject, args.ttl.unwrap_or(DEFAULT_TTL))?
-    );
+    say(issuer.issue(&person.may_hold_one()?.external_subject, args.ttl.unwrap_or(DEFAULT_TTL))?);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -137,7 +134,9 @@ async fn casinos(errand: &Errand, named: Option<&str>) -> Result<Vec<Casino>> {
     if found.is_empty() {
         match named {
             Some(name) => bail!("there is no casino {name:?}"),
-            None => bail!("there is no casino yet: `rundown bootstrap` or `rundown seed` makes one"),
+            None => bail!(
+                "there is no casino yet (`rundown bootstrap` and `rundown seed` make one), or the owner's connection is not the owner's"
+            ),
         }
     }
     Ok(found)

@@ -6,9 +6,12 @@ use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use workflows::diagram::{self, NAMES};
 
-/// Draw one of the machines: session, slip, `drop_box`, exception.
+use super::say;
+
+/// Draw one of the machines.
 #[derive(Clone, Debug, Args)]
 pub struct WorkflowArgs {
+    /// session, slip, `drop_box` or exception.
     name: String,
     #[arg(long, value_enum, default_value_t = Format::Mermaid)]
     format: Format,
@@ -29,6 +32,6 @@ pub fn run(args: &WorkflowArgs) -> Result<ExitCode> {
     };
     let drawing = diagram::draw(&args.name, format);
     let drawing = drawing.with_context(|| format!("there is no machine {:?}: {}", args.name, NAMES.join(", ")))?;
-    println!("{}", drawing.trim_end());
+    say(drawing.trim_end());
     Ok(ExitCode::SUCCESS)
 }

@@ -10,7 +10,6 @@ use workflows::case::Cosigner;
 use workflows::refusal::Refusal;
 use workflows::word::StaffStatus;
 
-use super::Failure;
 use crate::auth::pin;
 use crate::error::Error;
 use crate::store::Tx;
@@ -89,7 +88,7 @@ async fn is_right(opened: &Opened, given: &Pin, now: DateTime<Utc>) -> Result<bo
 }
 
 /// Counts the wrong PIN, keeps that, and refuses.
-pub(super) async fn count(tx: Tx, opened: &Opened, person: Uuid, now: DateTime<Utc>) -> Result<Failure, Failure> {
+pub(super) async fn count(tx: Tx, opened: &Opened, person: Uuid, now: DateTime<Utc>) -> Result<Error, Error> {
     let locked_until = tx
         .count_wrong_pin(person, WRONG_PINS, now + LOCKED_FOR)
         .await?

@@ -28,9 +28,6 @@ impl Fault {
         Self::Other(anyhow::Error::new(error).context("the database answered in another shape"))
     }
 
-    pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Retry(_))
-    }
 }
 
 impl From<DbErr> for Fault {
@@ -84,7 +81,7 @@ impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Away(source) => Self::Unavailable(source.to_string()),
-            Fault::Retry(source) => Self::Unavailable(format!("the command kept colliding with others: {source}")),
+            Fault::Retry(source) => Self::Collided(source.to_string()),
             Fault::Busy(_) => Refusal::conflict("busy", "another command on the same thing is still running; try again").into(),
             Fault::Constraint { constraint, source } => constraint_refusal(&constraint, source),
             Fault::Other(source) => Self::Internal(source),

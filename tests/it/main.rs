@@ -2,4 +2,11 @@
 
 mod support;
 
+mod bad_input;
+mod conventions;
+mod drops;
+mod fence;
 mod lifecycle;
+mod round_trips;
+mod schema;
+mod slips;

@@ -264,8 +264,9 @@ mod tests {
 
     #[test]
     fn a_sheet_is_no_longer_than_a_floor_is_large() {
-        let rows: String = (0..=MAX_ROWS).map(|table| format!("T-{table},poker,,1\n")).collect();
-        assert_eq!(told(&format!("table,game,pit,par_cents\n{rows}")), ["2002 : more than 2000 tables"]);
+        let rows: Vec<String> = (0..=MAX_ROWS).map(|table| format!("T-{table},poker,,1")).collect();
+        let sheet = format!("table,game,pit,par_cents\n{}\n", rows.join("\n"));
+        assert_eq!(told(&sheet), ["2002 : more than 2000 tables"]);
     }
 
     #[test]

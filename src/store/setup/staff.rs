@@ -23,7 +23,7 @@ use crate::store::list::{Page, Query, Window};
 const MAX_SUBJECT: usize = 255;
 
 /// Somebody new, without the PIN: that stays with the handler, and only its hash comes here.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct NewStaff {
     pub employee_no: String,
     pub name: String,
@@ -67,16 +67,12 @@ pub struct Person {
     pub has_pin: bool,
     pub version: i64,
     /// For admins alone.
-    #[serde(flatten)]
-    pub confidential: Option<Confidential>,
-}
-
-/// What only an admin may see of a person.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Confidential {
-    pub external_subject: String,
-    /// After five wrong PINs; in the past, or null: not locked.
-    pub pin_locked_until: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_subject: Option<String>,
+    /// For admins alone. After five wrong PINs; null, or in the past: not locked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    pub pin_locked_until: Option<Option<DateTime<Utc>>>,
 }
 
 impl Tx {
@@ -235,18 +231,20 @@ fn whole(row: &Model) -> Result<Person, Error> {
         status: known.status,
         has_pin: row.pin_hash.is_some(),
         version: row.version,
-        confidential: Some(Confidential {
-            external_subject: row.external_subject.clone(),
-            pin_locked_until: row.pin_locked_until,
-        }),
+        external_subject: Some(row.external_subject.clone()),
+        pin_locked_until: Some(row.pin_locked_until),
     })
 }
 
 /// A person as `reader` may see them.
 fn shown(row: &Model, reader: Role) -> Result<Person, Error> {
     let person = whole(row)?;
+    if reader == Role::Admin {
+        return Ok(person);
+    }
     Ok(Person {
-        confidential: person.confidential.filter(|_| reader == Role::Admin),
+        external_subject: None,
+        pin_locked_until: None,
         ..person
     })
 }

@@ -1,10 +1,14 @@
 //! What every test stands on: one private Postgres a run, one database a test cloned from a migrated template, the daemon's own router on
 //! a real port, connected as the application role (a superuser would not be fenced), a frozen clock, and people with tokens and PINs.
 
+mod calls;
 mod cluster;
 mod house;
 mod person;
+mod wire_counter;
 
+pub use calls::{Stored, below, id, text, tray};
 pub use cluster::Cluster;
-pub use house::{CASINO, Door, House, OTHER_CASINO, PIN};
+pub use house::{CASINO, Door, House, OTHER_CASINO, PEOPLE, PIN, auth};
 pub use person::{Person, Reply};
+pub use wire_counter::{Cut, Trip, Wire};

@@ -164,7 +164,9 @@ fn every_state_of_play_and_closing_can_be_force_closed() {
     let road: &[fn(&mut House, Uuid)] = &[
         |_, _| {},
         |house, session| house.schedule("pit-1", session, None).unwrap(),
-        |house, session| drop(house.drop_now(session, "BJ-01-A", Some("BJ-01-B"))),
+        |house, session| {
+            house.drop_now(session, "BJ-01-A", Some("BJ-01-B"));
+        },
         |house, session| {
             let removal = house.drop_now(session, "BJ-01-A", Some("BJ-01-B"));
             house.bring_and_count(removal, 0);

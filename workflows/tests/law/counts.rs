@@ -155,6 +155,7 @@ fn a_first_count_of_a_box_removed_late_may_be_disputed() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of flaws, one a row")]
 fn the_figures_of_a_count_hold_together() {
     let mut house = House::new();
     let (session, drop) = received(&mut house);
@@ -300,6 +301,11 @@ fn nobody_counts_what_they_signed() {
     };
     assert!(matches!(house.submit("team-1", drop, &stranger), Err(Refusal::NotFound(_))));
     crate::slips::forbidden(house.submit("sec-2", drop, &agreed(&house, 0)));
+    let daemon = Count {
+        team: ["team-1", "team-2", "system"].map(|one| house.id_of(one)).to_vec(),
+        ..agreed(&house, 0)
+    };
+    assert!(house.submit("team-1", drop, &daemon).is_err(), "the daemon is nobody who counts");
     let receivers = Count {
         documents: papers,
         ..agreed(&house, 0)

@@ -85,7 +85,7 @@ fn a_late_event_judged_does_not_silence_the_next_late_fact_nor_repeat_itself() {
 }
 
 #[test]
-fn a_count_that_concerns_another_finalized_session_flags_that_one_too() {
+fn a_slip_of_a_finalized_session_found_elsewhere_is_the_box_s_exception_and_disturbs_nothing() {
     let mut house = House::new();
     let ended = house.open("RL-01", "RL-01-A", 1_000);
     let theirs = house.deposited(ended, SlipKind::Fill, 700);
@@ -101,11 +101,13 @@ fn a_count_that_concerns_another_finalized_session_flags_that_one_too() {
     let mut count = agreed(&house, 0);
     count.documents = vec![paper(workflows::word::DocumentKind::FillSlip, Some(&number), 700)];
     house.submit("team-1", drop, &count).unwrap();
-    assert_eq!(house.status(session), Status::Counted);
     assert_eq!((house.session(ended), house.report(ended)), (&row, &report));
-    assert_eq!(
-        house.categories(ended),
-        [Category::LateEvent],
-        "a copy of its slip was found after the end"
-    );
+    let about: Vec<_> = house
+        .store
+        .exceptions
+        .iter()
+        .filter(|row| row.subject_id == theirs.to_string())
+        .collect();
+    assert_eq!(about.len(), 1, "the finding is not lost with the session that can take none");
+    assert_eq!((about[0].category, about[0].session_id), (Category::UnexpectedSlip, session));
 }

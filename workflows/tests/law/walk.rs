@@ -54,15 +54,14 @@ fn walk(day: &Day, seen: &mut Seen) {
     let mut house = if day.imprest { House::imprest(100_000) } else { House::new() };
     house.casino.count_before_close = day.count_before_close;
     let mut watch = Watch::default();
-    for roll in &day.rolls {
+    for &roll in &day.rolls {
         let before = house.clone();
         (house.events, house.taken) = (Vec::new(), Vec::new());
-        match act(&mut house, roll) {
-            Ok(()) => seen.taken += 1,
-            Err(_) => {
-                seen.refused += 1;
-                assert!(house.store == before.store, "a refused command left something behind: {roll:?}");
-            }
+        if act(&mut house, roll).is_ok() {
+            seen.taken += 1;
+        } else {
+            seen.refused += 1;
+            assert!(house.store == before.store, "a refused command left something behind: {roll:?}");
         }
         watch.look(&before, &house);
         seen.states.extend(house.store.sessions.iter().map(|session| session.status));
@@ -72,7 +71,7 @@ fn walk(day: &Day, seen: &mut Seen) {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 48, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() })]
+    #![proptest_config(Config { cases: 120, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() })]
 
     #[test]
     fn on_a_random_day_the_law_holds(day in day(160)) {
@@ -83,14 +82,14 @@ proptest! {
 #[test]
 fn random_days_come_through_all_ten_states_and_every_edge() {
     let config = Config {
-        cases: 48,
+        cases: 200,
         failure_persistence: None,
         ..Config::default()
     };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let seen = RefCell::new(Seen::default());
     runner
-        .run(&day(400), |day| {
+        .run(&day(160), |day| {
             walk(&day, &mut seen.borrow_mut());
             Ok(())
         })
@@ -115,10 +114,15 @@ fn random_days_come_through_all_ten_states_and_every_edge() {
     );
 }
 
+/// A chance of one in so many.
+fn one_in(byte: u8, many: u8) -> bool {
+    byte.is_multiple_of(many)
+}
+
 /// Most commands come from somebody who may; every tenth from anybody.
-fn who<'a>(roll: &Roll, suited: &[&'a str]) -> &'a str {
+fn who<'a>(roll: Roll, suited: &[&'a str]) -> &'a str {
     let n = usize::from(roll[1]);
-    if n % 10 == 0 {
+    if one_in(roll[1], 10) {
         STAFF[n / 10 % STAFF.len()].0
     } else {
         suited[n % suited.len()]
@@ -131,7 +135,7 @@ fn anybody(byte: u8) -> &'static str {
 
 /// Mostly `usual`; sometimes anybody.
 fn mostly(byte: u8, usual: &'static str) -> &'static str {
-    if byte % 8 == 0 { anybody(byte / 8) } else { usual }
+    if one_in(byte, 8) { anybody(byte / 8) } else { usual }
 }
 
 fn pick<T: Copy>(items: &[T], byte: u8) -> Option<T> {
@@ -150,9 +154,12 @@ const COUNT_ROOM: &[&str] = &["team-1", "team-2", "admin-2"];
 const JUDGES: &[&str] = &["comp-1", "comp-2", "admin-1"];
 
 /// One command, drawn from a roll.
-fn act(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
-    let [kind, _, what, how, much] = *roll;
+fn act(house: &mut House, roll: Roll) -> Result<(), Refusal> {
+    let [kind, _, what, how, much] = roll;
     house.wait(i64::from(much % 4));
+    if what < 100 {
+        return forward(house, roll);
+    }
     match kind % 44 {
         0 | 1 => create(house, roll),
         2 | 3 => transition(house, roll, PIT, Status::Opening),
@@ -187,6 +194,110 @@ fn act(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
     }
 }
 
+/// What a session needs next, so that days come to their ends.
+fn forward(house: &mut House, roll: Roll) -> Result<(), Refusal> {
+    let open: Vec<Uuid> = house
+        .store
+        .sessions
+        .iter()
+        .filter(|session| waits_for_people(session))
+        .map(|session| session.id)
+        .collect();
+    let Some(session) = pick(&open, roll[0]) else {
+        return create(house, roll);
+    };
+    let (pit, chance) = (who(roll, PIT), roll[3]);
+    match house.status(session) {
+        Status::ReadyToOpen => house.go(pit, session, Status::Opening),
+        Status::Opening => house.tray(session, SnapshotKind::Open, 100_000).map(drop),
+        Status::Open if one_in(chance, 8) => house.go(pit, session, Status::Closing),
+        Status::Open if one_in(chance, 3) => next_slip_step(house, session, roll),
+        Status::Open => house.schedule(pit, session, None),
+        Status::DropScheduled if one_in(chance, 8) => take_back(house, roll),
+        Status::DropScheduled if one_in(chance, 3) => next_slip_step(house, session, roll),
+        Status::DropScheduled | Status::Dropped | Status::Closed => next_box_step(house, session, roll),
+        Status::Counted if one_in(chance, 3) => house.schedule(pit, session, None),
+        Status::Counted => house.go(pit, session, Status::Closing),
+        Status::Closing if one_in(chance, 2) => next_slip_step(house, session, roll),
+        Status::Closing => house.tray(session, SnapshotKind::Close, 100_000).map(drop),
+        Status::Reconciled | Status::Finalized => finish(house, session, roll),
+    }
+}
+
+fn waits_for_people(session: &Session) -> bool {
+    session.status != Status::Finalized && session.close_reason != Some(workflows::word::CloseReason::Cancelled)
+}
+
+fn next_slip_step(house: &mut House, session: Uuid, roll: Roll) -> Result<(), Refusal> {
+    let slips = house
+        .store
+        .slips
+        .iter()
+        .filter(|slip| slip.session_id == session && !slip.status.is_settled());
+    let Some(slip) = slips.max_by_key(|slip| slip.id).cloned() else {
+        return request(house, roll);
+    };
+    match slip.status {
+        SlipStatus::Requested => house.issue(who(roll, CAGE), slip.id, "sec-1"),
+        SlipStatus::Issued => house.verify_slip(who(roll, PIT), slip.id, "dealer-1", None),
+        SlipStatus::VerifiedAtTable | SlipStatus::DepositedInDropbox | SlipStatus::Cancelled | SlipStatus::Voided
+            if slip.kind == SlipKind::Credit && slip.cage_received_at.is_none() =>
+        {
+            house.cage_receipt(who(roll, CAGE), slip.id, None)
+        }
+        SlipStatus::VerifiedAtTable | SlipStatus::DepositedInDropbox | SlipStatus::Cancelled | SlipStatus::Voided => {
+            house.deposit(who(roll, PIT), slip.id)
+        }
+    }
+}
+
+/// The oldest box in custody goes one step on; where none is, the box on the table goes.
+fn next_box_step(house: &mut House, session: Uuid, roll: Roll) -> Result<(), Refusal> {
+    let unsettled = house
+        .store
+        .slips
+        .iter()
+        .any(|slip| slip.session_id == session && !slip.status.is_settled());
+    if unsettled && one_in(roll[3], 2) {
+        return next_slip_step(house, session, roll);
+    }
+    let drop = house
+        .store
+        .drops
+        .iter()
+        .find(|drop| drop.session_id == session && drop.counted_at.is_none())
+        .cloned();
+    let Some(drop) = drop else {
+        return remove_standing(house, session, roll);
+    };
+    if drop.delivered_at.is_none() {
+        house.deliver(who(roll, SECURITY), drop.id)
+    } else if drop.received_at.is_none() {
+        house.receive(who(roll, COUNT_ROOM), drop.id, &drop.seal_no)
+    } else {
+        count_box(house, drop.id, roll)
+    }
+}
+
+fn remove_standing(house: &mut House, session: Uuid, roll: Roll) -> Result<(), Refusal> {
+    let taken = standing_box(house, session).ok_or(NOTHING)?;
+    let replacement = some_box(house, &label_of(house, session), roll[4]);
+    let given = house.removal(&taken, Some(&replacement));
+    house.remove_as(who(roll, SECURITY), session, &given, "pit-2").map(std::mem::drop)
+}
+
+fn finish(house: &mut House, session: Uuid, roll: Roll) -> Result<(), Refusal> {
+    let open = house
+        .exceptions(session)
+        .into_iter()
+        .find(|row| row.status.is_unresolved())
+        .map(|row| row.id);
+    match open {
+        Some(exception) => house.resolve(who(roll, JUDGES), exception),
+        None => house.go(who(roll, JUDGES), session, Status::Finalized),
+    }
+}
+
 fn table(byte: u8) -> &'static str {
     TABLES[usize::from(byte) % TABLES.len()]
 }
@@ -194,7 +305,7 @@ fn table(byte: u8) -> &'static str {
 /// Mostly the youngest session of a table; sometimes any.
 fn some_session(house: &House, byte: u8) -> Option<Uuid> {
     let all: Vec<Uuid> = house.store.sessions.iter().map(|session| session.id).collect();
-    if byte % 5 == 0 {
+    if one_in(byte, 5) {
         return pick(&all, byte / 5);
     }
     let table = house.table(table(byte)).id;
@@ -216,7 +327,7 @@ fn session_in(house: &House, byte: u8, wanted: &[Status]) -> Result<Uuid, Refusa
         .filter(|session| wanted.contains(&session.status))
         .map(|session| session.id)
         .collect();
-    let fitting = if byte % 6 == 0 { None } else { pick(&fitting, byte) };
+    let fitting = if one_in(byte, 6) { None } else { pick(&fitting, byte) };
     fitting.or_else(|| some_session(house, byte)).ok_or(NOTHING)
 }
 
@@ -241,7 +352,7 @@ fn some_box(house: &House, table: &str, byte: u8) -> String {
         })
         .collect();
     let any = &labels[usize::from(byte) % labels.len()];
-    if byte % 7 == 0 {
+    if one_in(byte, 7) {
         any.clone()
     } else {
         free.get(usize::from(byte) % free.len().max(1))
@@ -271,7 +382,7 @@ fn standing_box(house: &House, session: Uuid) -> Option<String> {
         .map(|row| row.label.clone())
 }
 
-fn create(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
+fn create(house: &mut House, roll: Roll) -> Result<(), Refusal> {
     let table = table(roll[2]);
     let standing = house
         .store
@@ -285,7 +396,7 @@ fn create(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
     house.create(who(roll, PIT), table, Some(&label)).map(drop)
 }
 
-fn transition(house: &mut House, roll: &Roll, suited: &[&'static str], status: Status) -> Result<(), Refusal> {
+fn transition(house: &mut House, roll: Roll, suited: &[&'static str], status: Status) -> Result<(), Refusal> {
     let from: &[Status] = match status {
         Status::Opening => &[Status::ReadyToOpen],
         Status::Closing => IN_PLAY,
@@ -296,11 +407,11 @@ fn transition(house: &mut House, roll: &Roll, suited: &[&'static str], status: S
     house.go(who(roll, suited), session, status)
 }
 
-fn cents(roll: &Roll) -> i64 {
+fn cents(roll: Roll) -> i64 {
     100 * i64::from(roll[4])
 }
 
-fn count(house: &mut House, roll: &Roll, kind: SnapshotKind) -> Result<(), Refusal> {
+fn count(house: &mut House, roll: Roll, kind: SnapshotKind) -> Result<(), Refusal> {
     let from: &[Status] = match kind {
         SnapshotKind::Open => &[Status::Opening],
         SnapshotKind::Close => &[Status::Closing],
@@ -309,17 +420,17 @@ fn count(house: &mut House, roll: &Roll, kind: SnapshotKind) -> Result<(), Refus
     let session = session_in(house, roll[2], from)?;
     let closing = [100_000, 100_000 + cents(roll)][usize::from(roll[3] % 2)];
     let mut given = TrayCount {
-        total_cents: (roll[3] % 11 == 0).then_some(closing),
+        total_cents: (one_in(roll[3], 11)).then_some(closing),
         ..tray(kind, chips(closing))
     };
-    if roll[3] % 13 == 0 {
+    if one_in(roll[3], 13) {
         given.chipset = raw(&[("300", 1)]);
     }
-    let cosigner = (roll[3] % 3 != 0).then(|| mostly(roll[4], "dealer-1"));
+    let cosigner = (!one_in(roll[3], 3)).then(|| mostly(roll[4], "dealer-1"));
     house.count_tray(who(roll, PIT), session, &given, cosigner).map(drop)
 }
 
-fn verify(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
+fn verify(house: &mut House, roll: Roll) -> Result<(), Refusal> {
     let waiting: Vec<(Uuid, Uuid)> = house
         .store
         .snapshots
@@ -328,15 +439,15 @@ fn verify(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
         .map(|row| (row.session_id, row.id))
         .collect();
     let (session, snapshot) = pick(&waiting, roll[2]).ok_or(NOTHING)?;
-    let cosigner = (roll[3] % 2 == 0).then(|| mostly(roll[4], "dealer-2"));
+    let cosigner = (one_in(roll[3], 2)).then(|| mostly(roll[4], "dealer-2"));
     house.verify_tray(who(roll, PIT), session, snapshot, cosigner)
 }
 
-fn request(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
+fn request(house: &mut House, roll: Roll) -> Result<(), Refusal> {
     let session = session_in(house, roll[2], IN_PLAY)?;
-    let kind = if roll[3] % 2 == 0 { SlipKind::Fill } else { SlipKind::Credit };
+    let kind = if one_in(roll[3], 2) { SlipKind::Fill } else { SlipKind::Credit };
     let closing = house.status(session) == Status::Closing;
-    let purpose = if closing && roll[3] % 3 != 0 {
+    let purpose = if closing && !one_in(roll[3], 3) {
         SlipPurpose::ParRestore
     } else {
         SlipPurpose::Normal
@@ -348,7 +459,7 @@ fn request(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
         .filter(|slip| slip.session_id == session && slip.status == SlipStatus::Voided)
         .map(|slip| slip.id)
         .collect();
-    let replaces_slip_id = pick(&voided, roll[4]).filter(|_| roll[4] % 2 == 0);
+    let replaces_slip_id = pick(&voided, roll[4]).filter(|_| one_in(roll[4], 2));
     house
         .request(
             who(roll, PIT),
@@ -372,34 +483,34 @@ fn some_slip(house: &House, byte: u8, wanted: SlipStatus) -> Result<Uuid, Refusa
         .filter(|slip| slip.status == wanted)
         .map(|slip| slip.id)
         .collect();
-    pick(if byte % 9 == 0 { &all } else { &fitting }, byte).ok_or(NOTHING)
+    pick(if one_in(byte, 9) { &all } else { &fitting }, byte).ok_or(NOTHING)
 }
 
-fn issue(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
+fn issue(house: &mut House, roll: Roll) -> Result<(), Refusal> {
     let slip = some_slip(house, roll[2], SlipStatus::Requested)?;
     house.issue(who(roll, CAGE), slip, mostly(roll[4], "sec-1"))
 }
 
-fn verify_slip(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
+fn verify_slip(house: &mut House, roll: Roll) -> Result<(), Refusal> {
     let slip = some_slip(house, roll[2], SlipStatus::Issued)?;
-    let counted = (roll[3] % 5 == 0).then(|| chips(cents(roll)));
+    let counted = (one_in(roll[3], 5)).then(|| chips(cents(roll)));
     house.verify_slip(who(roll, PIT), slip, mostly(roll[4], "dealer-1"), counted)
 }
 
-fn deposit(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
+fn deposit(house: &mut House, roll: Roll) -> Result<(), Refusal> {
     let slip = some_slip(house, roll[2], SlipStatus::VerifiedAtTable)?;
     house.deposit(who(roll, PIT), slip)
 }
 
-fn cage_receipt(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
+fn cage_receipt(house: &mut House, roll: Roll) -> Result<(), Refusal> {
     let waits = |slip: &&workflows::record::Slip| slip.kind == SlipKind::Credit && slip.status == SlipStatus::VerifiedAtTable;
     let waiting: Vec<Uuid> = house.store.slips.iter().filter(waits).map(|slip| slip.id).collect();
     let slip = pick(&waiting, roll[2]).map_or_else(|| some_slip(house, roll[2], SlipStatus::VerifiedAtTable), Ok)?;
-    house.cage_receipt(who(roll, CAGE), slip, (roll[3] % 6 == 0).then(|| chips(cents(roll))))
+    house.cage_receipt(who(roll, CAGE), slip, (one_in(roll[3], 6)).then(|| chips(cents(roll))))
 }
 
-fn void(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
-    let state = if roll[3] % 2 == 0 {
+fn void(house: &mut House, roll: Roll) -> Result<(), Refusal> {
+    let state = if one_in(roll[3], 2) {
         SlipStatus::Issued
     } else {
         SlipStatus::VerifiedAtTable
@@ -409,33 +520,33 @@ fn void(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
     house.void(
         who(roll, suited),
         slip,
-        if roll[4] % 9 == 0 { " " } else { "wrong" },
+        if one_in(roll[4], 9) { " " } else { "wrong" },
         mostly(roll[4], "sec-3"),
     )
 }
 
-fn cancel_slip(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
+fn cancel_slip(house: &mut House, roll: Roll) -> Result<(), Refusal> {
     let slip = some_slip(house, roll[2], SlipStatus::Requested)?;
     house.cancel_slip(who(roll, PIT), slip, "not needed")
 }
 
-fn schedule(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
+fn schedule(house: &mut House, roll: Roll) -> Result<(), Refusal> {
     let session = session_in(house, roll[2], &[Status::Open, Status::Dropped, Status::Counted])?;
-    let time = (roll[3] % 2 == 0).then(|| house.at + chrono::TimeDelta::minutes(i64::from(roll[4]) - 60));
+    let time = (one_in(roll[3], 2)).then(|| house.at + chrono::TimeDelta::minutes(i64::from(roll[4]) - 60));
     house.schedule(who(roll, &["pit-1", "pit-2", "system"]), session, time)
 }
 
-fn take_back(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
+fn take_back(house: &mut House, roll: Roll) -> Result<(), Refusal> {
     let session = session_in(house, roll[2], &[Status::DropScheduled])?;
     let status = house
         .session(session)
         .scheduled_from
-        .filter(|_| roll[3] % 5 != 0)
+        .filter(|_| !one_in(roll[3], 5))
         .unwrap_or(Status::Open);
     house.go(who(roll, PIT), session, status)
 }
 
-fn remove(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
+fn remove(house: &mut House, roll: Roll) -> Result<(), Refusal> {
     let wanted = [
         Status::Open,
         Status::DropScheduled,
@@ -446,13 +557,13 @@ fn remove(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
     ];
     let session = session_in(house, roll[2], &wanted)?;
     let label = label_of(house, session);
-    let standing = standing_box(house, session).filter(|_| roll[3] % 6 != 0);
+    let standing = standing_box(house, session).filter(|_| !one_in(roll[3], 6));
     let taken = standing.clone().unwrap_or_else(|| some_box(house, &label, roll[4]));
     let replacement = (roll[3] % 4 != 1)
         .then(|| some_box(house, &label, roll[4] / 3))
-        .filter(|_| standing.is_some() || roll[3] % 12 == 0);
+        .filter(|_| standing.is_some() || one_in(roll[3], 12));
     let mut given = house.removal(&taken, replacement.as_deref());
-    if roll[4] % 5 == 0 {
+    if one_in(roll[4], 5) {
         given = Removal {
             removed_at: Some(house.at - chrono::TimeDelta::minutes(i64::from(roll[4]) / 8)),
             ..given
@@ -467,19 +578,19 @@ fn remove(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
 fn some_drop(house: &House, byte: u8, waits: fn(&&Drop) -> bool) -> Result<Uuid, Refusal> {
     let all: Vec<Uuid> = house.store.drops.iter().map(|drop| drop.id).collect();
     let fitting: Vec<Uuid> = house.store.drops.iter().filter(waits).map(|drop| drop.id).collect();
-    pick(if byte % 9 == 0 { &all } else { &fitting }, byte).ok_or(NOTHING)
+    pick(if one_in(byte, 9) { &all } else { &fitting }, byte).ok_or(NOTHING)
 }
 
-fn deliver(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
+fn deliver(house: &mut House, roll: Roll) -> Result<(), Refusal> {
     let drop = some_drop(house, roll[2], |drop| drop.delivered_at.is_none())?;
     house.wait(i64::from(roll[3] % 50));
-    let at = (roll[4] % 4 == 0).then(|| house.at - chrono::TimeDelta::minutes(i64::from(roll[4]) / 16));
+    let at = (one_in(roll[4], 4)).then(|| house.at - chrono::TimeDelta::minutes(i64::from(roll[4]) / 16));
     house.deliver_at(who(roll, SECURITY), drop, at, None)
 }
 
-fn receive(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
+fn receive(house: &mut House, roll: Roll) -> Result<(), Refusal> {
     let drop = some_drop(house, roll[2], |drop| drop.received_at.is_none())?;
-    let seal = if roll[3] % 6 == 0 {
+    let seal = if one_in(roll[3], 6) {
         "another".to_owned()
     } else {
         house.drop_event(drop).seal_no.clone()
@@ -487,8 +598,12 @@ fn receive(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
     house.receive(who(roll, COUNT_ROOM), drop, &seal)
 }
 
-fn soft_count(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
+fn soft_count(house: &mut House, roll: Roll) -> Result<(), Refusal> {
     let drop = some_drop(house, roll[2], |drop| drop.counted_at.is_none())?;
+    count_box(house, drop, roll)
+}
+
+fn count_box(house: &mut House, drop: Uuid, roll: Roll) -> Result<(), Refusal> {
     let mut given = agreed(house, cents(roll));
     given.documents = house.papers_in(drop);
     match roll[3] % 12 {
@@ -510,7 +625,7 @@ fn soft_count(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
         .iter()
         .find(|count| count.drop_event_id == drop && !superseded(count.id))
         .map(|count| count.id);
-    given.supersedes_id = standing.filter(|_| roll[4] % 7 != 0);
+    given.supersedes_id = standing.filter(|_| !one_in(roll[4], 7));
     house.submit(who(roll, COUNT_ROOM), drop, &given).map(|_| ())
 }
 
@@ -518,14 +633,18 @@ fn drop_one(given: &mut Count) {
     given.documents.pop();
 }
 
-fn unusual_end(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
-    let (before_play, in_play) = (
-        [Status::ReadyToOpen, Status::Opening],
-        [Status::Open, Status::DropScheduled, Status::Closing],
-    );
-    let force = roll[3] % 3 == 0;
-    let session = session_in(house, roll[2], if force { &in_play } else { &before_play })?;
-    let note = if roll[4] % 6 == 0 { " " } else { "as it had to be" };
+fn unusual_end(house: &mut House, roll: Roll) -> Result<(), Refusal> {
+    let before_play: &[Status] = &[Status::ReadyToOpen, Status::Opening];
+    let in_play: &[Status] = &[
+        Status::Open,
+        Status::DropScheduled,
+        Status::Dropped,
+        Status::Counted,
+        Status::Closing,
+    ];
+    let force = one_in(roll[3], 3);
+    let session = session_in(house, roll[2], if force { in_play } else { before_play })?;
+    let note = if one_in(roll[4], 6) { " " } else { "as it had to be" };
     if force {
         house.force_close(who(roll, PIT), session, note)
     } else {
@@ -533,7 +652,7 @@ fn unusual_end(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
     }
 }
 
-fn roll_over(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
+fn roll_over(house: &mut House, roll: Roll) -> Result<(), Refusal> {
     let session = session_in(house, roll[2], IN_PLAY)?;
     house
         .roll_over(who(roll, PIT), session, 100_000, mostly(roll[4], "pit-3"))
@@ -549,11 +668,11 @@ fn some_exception(house: &House, byte: u8) -> Result<Uuid, Refusal> {
         .map(|row| row.id)
         .collect();
     let all: Vec<Uuid> = house.store.exceptions.iter().map(|row| row.id).collect();
-    pick(if byte % 9 == 0 { &all } else { &open }, byte).ok_or(NOTHING)
+    pick(if one_in(byte, 9) { &all } else { &open }, byte).ok_or(NOTHING)
 }
 
-fn raise_or_acknowledge(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
-    if roll[3] % 3 == 0 {
+fn raise_or_acknowledge(house: &mut House, roll: Roll) -> Result<(), Refusal> {
+    if one_in(roll[3], 3) {
         let session = some_session(house, roll[2]).ok_or(NOTHING)?;
         return house.raise(who(roll, PIT), session, "something odd").map(drop);
     }
@@ -561,25 +680,25 @@ fn raise_or_acknowledge(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
     house.acknowledge(who(roll, JUDGES), exception)
 }
 
-fn resolve(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
+fn resolve(house: &mut House, roll: Roll) -> Result<(), Refusal> {
     let exception = some_exception(house, roll[2])?;
-    let reason = if roll[4] % 7 == 0 {
+    let reason = if one_in(roll[4], 7) {
         ReasonCode::ReferredToInvestigation
     } else {
         ReasonCode::AcceptedVariance
     };
-    let text = if roll[4] % 11 == 0 { "" } else { "looked into" };
-    house.resolve_as(who(roll, JUDGES), exception, reason, text, roll[3] % 4 == 0)
+    let text = if one_in(roll[4], 11) { "" } else { "looked into" };
+    house.resolve_as(who(roll, JUDGES), exception, reason, text, one_in(roll[3], 4))
 }
 
-fn offline(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
+fn offline(house: &mut House, roll: Roll) -> Result<(), Refusal> {
     let session = session_in(house, roll[2], IN_PLAY)?;
     let slip_no = 900 + i64::try_from(house.store.slips.iter().filter(|slip| slip.captured_offline).count()).expect("few");
     crate::slips::enter(house, session, slip_no).map(drop)
 }
 
 /// The sweep raised it and compliance waived it: a row of another part of the daemon. The next command settles on it.
-fn waive(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
+fn waive(house: &mut House, roll: Roll) -> Result<(), Refusal> {
     let session = session_in(house, roll[2], &[Status::Closed])?;
     if house.status(session) != Status::Closed || house.session(session).close_reason == Some(workflows::word::CloseReason::Cancelled) {
         return Err(NOTHING);
@@ -598,12 +717,12 @@ fn waive(house: &mut House, roll: &Roll) -> Result<(), Refusal> {
     house.raise("pit-1", session, "the sweep was here").map(drop)
 }
 
-fn anything(house: &mut House, roll: &Roll, what: u8) -> Result<(), Refusal> {
+fn anything(house: &mut House, roll: Roll, what: u8) -> Result<(), Refusal> {
     let session = some_session(house, what).ok_or(NOTHING)?;
     let status = <Status as strum::VariantArray>::VARIANTS[usize::from(roll[4]) % 10];
     let ask = Move {
         note: Some("somehow".to_owned()),
-        force: roll[3] % 2 == 0,
+        force: one_in(roll[3], 2),
         ..to(status)
     };
     house.transition(anybody(roll[1]), session, &ask)

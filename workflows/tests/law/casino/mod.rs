@@ -55,7 +55,7 @@ thread_local! {
     static NEXT_ID: Cell<u64> = const { Cell::new(1) };
 }
 
-/// Ids that sort by the order they were made in, as UUIDv7 do.
+/// Ids that sort by the order they were made in, as version 7 does.
 pub fn new_id() -> Uuid {
     let n = NEXT_ID.get();
     NEXT_ID.set(n + 1);

@@ -1,0 +1,373 @@
+//! The fence between casinos and the immutability of facts, tried from the database's side: what holds when the daemon errs.
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, Statement, TransactionTrait as _};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::schema::ask;
+use crate::support::House;
+
+const BEFORE_ANY_CASINO: Option<Uuid> = None;
+
+/// A house with at least one row in every table of the home casino.
+struct Furnished {
+    house: House,
+    finalized: String,
+    live: String,
+    /// Verified and not yet deposited: a slip on which steps may still be taken.
+    open_slip: String,
+    tables: Vec<String>,
+}
+
+async fn furnished() -> Furnished {
+    let house = House::open().await;
+    let finalized = house.open_table("BJ-01", "BJ-01-A", json!({ "10000": 20 })).await;
+    house.slip(&finalized, "fill", "f-1", json!({ "10000": 5 })).await;
+    house.advance("PB-01", &finalized, json!({ "to": "DROP_SCHEDULED" })).await.expect(200);
+    let removed = house.remove(&finalized, "BJ-01-A", Some("BJ-01-B"), "S1").await;
+    let drop = removed.expect(201)["drop"]["id"].as_str().expect("an id").to_owned();
+    house.bring(&drop, "S1").await;
+    let papers = json!([{ "kind": "fill_slip", "number": "1", "amount_cents": 50_000 }]);
+    house.soft_count(&drop, 10_000, papers).await.expect(201);
+    house.advance("PB-01", &finalized, json!({ "to": "CLOSING" })).await.expect(200);
+    house.count_tray(&finalized, "close", json!({ "10000": 20 })).await;
+    house.advance("CO-01", &finalized, json!({ "to": "FINALIZED" })).await.expect(200);
+
+    let live = house.open_table("BJ-02", "BJ-02-A", json!({ "10000": 20 })).await;
+    let open_slip = house.request_slip(&live, "fill", "f-2", json!({ "10000": 5 })).await;
+    house.step_slip("CG-01", &open_slip, json!({ "to": "ISSUED", "runner_id": house.staff("SC-03") })).await.expect(200);
+    house.step_slip("PB-02", &open_slip, json!({ "to": "VERIFIED_AT_TABLE", "dealer": house.cosign("DL-01") })).await.expect(200);
+    let manual = json!({ "category": "MANUAL", "detail": "the lamp over the table is out" });
+    house.person("PB-01").post(&format!("/api/v1/table-context/sessions/{live}/exceptions"), manual).await.expect(201);
+    let range = json!({ "kind": "fill", "count": 5 });
+    house.person("AD-01").post("/api/v1/table-context/slip-series/manual-ranges", range).await.expect(201);
+
+    let tables = tenant_tables(&house.cluster.owner().await).await;
+    Furnished { house, finalized, live, open_slip, tables }
+}
+
+/// Every table with a casino in it, and the casinos themselves.
+async fn tenant_tables(owner: &DatabaseConnection) -> Vec<String> {
+    let sql = "SELECT jsonb_agg(c.relname ORDER BY c.relname) AS json FROM pg_class AS c
+                WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+                  AND (c.relname = 'casino' OR EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attname = 'casino_id'))";
+    let tables: Vec<String> = serde_json::from_value(ask(owner, sql, []).await).expect("names");
+    assert_eq!(tables.len(), entities::tables().len(), "all tables are a casino's: {tables:?}");
+    tables
+}
+
+fn tenant(table: &str) -> &'static str {
+    if table == "casino" { "id" } else { "casino_id" }
+}
+
+/// A transaction of the application role, in the name of a casino or of nobody.
+async fn standing_in(app: &DatabaseConnection, casino: Option<Uuid>) -> DatabaseTransaction {
+    #[expect(clippy::disallowed_methods, reason = "the test goes around the daemon on purpose")]
+    let tx = app.begin().await.expect("a transaction");
+    if let Some(casino) = casino {
+        execute(&tx, &format!("SELECT set_config('app.casino_id', '{casino}', true)")).await.expect("the context");
+    }
+    tx
+}
+
+async fn execute(connection: &impl ConnectionTrait, sql: &str) -> Result<u64, String> {
+    connection.execute_unprepared(sql).await.map(|done| done.rows_affected()).map_err(|error| sqlstate(&error))
+}
+
+/// The same, undone at once: a refused statement would spoil the transaction for the next.
+async fn try_out(tx: &DatabaseTransaction, sql: &str) -> Result<u64, String> {
+    execute(tx, "SAVEPOINT attempt").await.expect("a savepoint");
+    let outcome = execute(tx, sql).await;
+    execute(tx, "ROLLBACK TO SAVEPOINT attempt").await.expect("undone");
+    outcome
+}
+
+fn sqlstate(error: &DbErr) -> String {
+    let (DbErr::Conn(RuntimeErr::SqlxError(source)) | DbErr::Exec(RuntimeErr::SqlxError(source)) | DbErr::Query(RuntimeErr::SqlxError(source))) = error
+    else {
+        panic!("no error of the database: {error}");
+    };
+    source.as_database_error().and_then(|refusal| refusal.code().map(|code| code.into_owned())).unwrap_or_else(|| panic!("{error}"))
+}
+
+async fn visible(connection: &impl ConnectionTrait, relation: &str, whose: &str) -> i64 {
+    let count = ask(connection, &format!("SELECT to_jsonb(count(*)) AS json FROM {relation} WHERE {whose}"), []).await;
+    count.as_i64().expect("a count")
+}
+
+#[tokio::test]
+async fn without_a_context_nothing_is_seen() {
+    let furnished = furnished().await;
+    let app = furnished.house.cluster.app().await;
+    let tx = standing_in(&app, BEFORE_ANY_CASINO).await;
+    for relation in furnished.tables.iter().map(String::as_str).chain(["table_fill", "table_credit"]) {
+        assert_eq!(visible(&tx, relation, "true").await, 0, "{relation}");
+    }
+    execute(&tx, "SELECT set_config('app.casino_id', '', true)").await.expect("an empty context");
+    for relation in &furnished.tables {
+        assert_eq!(visible(&tx, relation, "true").await, 0, "{relation}, with an empty context");
+    }
+}
+
+#[tokio::test]
+async fn another_casinos_rows_do_not_exist() {
+    let furnished = furnished().await;
+    let (home, other) = (furnished.house.home.casino, furnished.house.other.casino);
+    let app = furnished.house.cluster.app().await;
+    let (at_home, across) = (standing_in(&app, Some(home)).await, standing_in(&app, Some(other)).await);
+    for table in &furnished.tables {
+        let ours = format!("{} = '{home}'", tenant(table));
+        assert!(visible(&at_home, table, &ours).await > 0, "{table} has rows, or the test proves nothing");
+        assert_eq!(visible(&at_home, table, &format!("NOT {ours}")).await, 0, "{table}, from home");
+        assert_eq!(visible(&across, table, &ours).await, 0, "{table}, from across");
+    }
+    assert_eq!(visible(&at_home, "table_fill", "true").await, 2);
+    assert_eq!(visible(&across, "table_fill", "true").await, 0);
+}
+
+/// What the application role can be made to write, in nobody's name and in another casino's: rows as they are, under new ids.
+#[tokio::test]
+async fn nobody_writes_without_a_context_or_across_the_fence() {
+    let furnished = furnished().await;
+    let owner = furnished.house.cluster.owner().await;
+    let app = furnished.house.cluster.app().await;
+    let nobody = standing_in(&app, BEFORE_ANY_CASINO).await;
+    let across = standing_in(&app, Some(furnished.house.other.casino)).await;
+    for table in &furnished.tables {
+        let copy = copy_of_a_row(&owner, table).await;
+        for (tx, who) in [(&nobody, "nobody"), (&across, "the other casino")] {
+            assert_eq!(try_out(tx, &copy).await, Err("42501".to_owned()), "{table}, inserted as {who}");
+            let column = column_to_change(&owner, table).await;
+            let update = format!("UPDATE {table} SET {column} = {column} WHERE {} = '{}'", tenant(table), furnished.house.home.casino);
+            assert_harmless(try_out(tx, &update).await, &format!("{table}, updated as {who}"));
+            let delete = format!("DELETE FROM {table} WHERE {} = '{}'", tenant(table), furnished.house.home.casino);
+            assert_harmless(try_out(tx, &delete).await, &format!("{table}, deleted as {who}"));
+            assert_eq!(try_out(tx, &format!("TRUNCATE {table}")).await, Err("42501".to_owned()), "{table}, emptied as {who}");
+        }
+    }
+}
+
+/// Either the privilege is missing, or there is no row to reach.
+#[track_caller]
+fn assert_harmless(outcome: Result<u64, String>, what: &str) {
+    assert!(matches!(outcome.as_ref().map_err(String::as_str), Ok(0) | Err("42501")), "{what}: {outcome:?}");
+}
+
+/// An INSERT of a row that exists, in its first state and under a new id, without the columns Postgres fills itself.
+async fn copy_of_a_row(owner: &DatabaseConnection, table: &str) -> String {
+    let sql = "SELECT jsonb_agg(quote_ident(column_name)) AS json FROM information_schema.columns
+                WHERE table_schema = 'public' AND table_name = $1 AND is_identity = 'NO'";
+    let columns: Vec<String> = serde_json::from_value(ask(owner, sql, [table.into()]).await).expect("columns");
+    let row = ask(owner, &format!("SELECT to_jsonb(t) AS json FROM {table} AS t LIMIT 1"), []).await;
+    let mut row = row.as_object().expect("a row").clone();
+    for (column, first) in [("id", json!(Uuid::now_v7()))] {
+        row.entry(column).and_modify(|value| *value = first);
+    }
+    // The guards refuse a row that begins in the middle of its way, before the fence is asked: it has to be one they let pass.
+    let first_state = match table {
+        "table_inventory_session" => Some("READY_TO_OPEN"),
+        "table_slip" => Some("REQUESTED"),
+        _ => None,
+    };
+    row.extend(first_state.map(|status| ("status".to_owned(), json!(status))));
+    let (names, row) = (columns.join(", "), Value::Object(row).to_string().replace('\'', "''"));
+    format!("INSERT INTO {table} ({names}) SELECT {names} FROM jsonb_populate_record(NULL::{table}, '{row}')")
+}
+
+async fn column_to_change(owner: &DatabaseConnection, table: &str) -> String {
+    let sql = "SELECT to_jsonb(quote_ident(a.attname)) AS json FROM pg_attribute AS a WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND a.attidentity = ''
+                ORDER BY has_column_privilege('rundown_app', a.attrelid, a.attnum, 'UPDATE') DESC, a.attnum LIMIT 1";
+    ask(owner, sql, [table.into()]).await.as_str().expect("a column").to_owned()
+}
+
+/// A foreign key must not become the hole in the fence: it is checked past row security.
+#[tokio::test]
+async fn no_row_can_point_across_the_fence() {
+    let furnished = furnished().await;
+    let (home, other) = (&furnished.house.home, &furnished.house.other);
+    let app = furnished.house.cluster.app().await;
+    let tx = standing_in(&app, Some(home.casino)).await;
+    let session = |table: Uuid, by: Uuid| {
+        format!(
+            "INSERT INTO table_inventory_session (id, casino_id, table_id, gaming_day, status, bank_mode, created_by)
+             VALUES ('{}', '{}', '{table}', '2026-03-06', 'READY_TO_OPEN', 'INVENTORY_COUNT', '{by}')",
+            Uuid::now_v7(),
+            home.casino
+        )
+    };
+    let (table, by) = (home.tables["BJ-03"], home.staff["PB-01"]);
+    assert_eq!(try_out(&tx, &session(table, by)).await, Ok(1), "the row is sound, or the refusals below prove nothing");
+    assert_eq!(try_out(&tx, &session(other.tables["BJ-03"], by)).await, Err("23503".to_owned()), "a foreign table");
+    assert_eq!(try_out(&tx, &session(table, other.staff["PB-01"])).await, Err("23503".to_owned()), "a foreign person");
+}
+
+/// Each line: what is tried, what it costs the application role, and what it costs the owner, whom only triggers can stop.
+#[tokio::test]
+async fn facts_and_final_rows_stand_against_the_application_and_against_the_owner() {
+    const NO_PRIVILEGE: &str = "42501";
+    const NEVER_DELETED: &str = "RD001";
+    const APPEND_ONLY: &str = "RD002";
+    const WRITTEN_ONCE: &str = "RD003";
+    const FINAL: &str = "RD006";
+    let Furnished { house, finalized, live, open_slip, .. } = furnished().await;
+    let deposited = "status = 'DEPOSITED_IN_DROPBOX'";
+    let attempts = [
+        ("UPDATE audit_log SET action = 'nothing'".to_owned(), NO_PRIVILEGE, APPEND_ONLY),
+        ("UPDATE signature SET role = 'admin'".to_owned(), NO_PRIVILEGE, APPEND_ONLY),
+        ("UPDATE soft_count_table_result SET drop_total_cents = 0, count_1_cents = 0, count_2_cents = 0".to_owned(), NO_PRIVILEGE, APPEND_ONLY),
+        ("UPDATE session_transition SET to_status = 'OPEN'".to_owned(), NO_PRIVILEGE, APPEND_ONLY),
+        ("UPDATE table_par SET par_cents = 1".to_owned(), NO_PRIVILEGE, APPEND_ONLY),
+        ("UPDATE table_inventory_snapshot SET total_cents = total_cents + 1".to_owned(), NO_PRIVILEGE, WRITTEN_ONCE),
+        ("UPDATE table_inventory_snapshot SET chipset = '{}'".to_owned(), NO_PRIVILEGE, WRITTEN_ONCE),
+        (format!("UPDATE table_inventory_snapshot SET verified_by = '{}'", house.staff("DL-02")), WRITTEN_ONCE, WRITTEN_ONCE),
+        (format!("UPDATE table_slip SET amount_cents = 1, version = version + 1 WHERE id = '{open_slip}'"), NO_PRIVILEGE, WRITTEN_ONCE),
+        (format!("UPDATE table_slip SET chipset = '{{}}', version = version + 1 WHERE id = '{open_slip}'"), NO_PRIVILEGE, WRITTEN_ONCE),
+        (format!("UPDATE table_slip SET confirmed_amount_cents = 1, version = version + 1 WHERE id = '{open_slip}'"), WRITTEN_ONCE, WRITTEN_ONCE),
+        (format!("UPDATE table_slip SET slip_no = 77, version = version + 1 WHERE id = '{open_slip}'"), WRITTEN_ONCE, WRITTEN_ONCE),
+        (format!("UPDATE table_slip SET confirmed_amount_cents = 1, version = version + 1 WHERE {deposited}"), FINAL, FINAL),
+        ("UPDATE table_drop_event SET seal_no = 'S2'".to_owned(), NO_PRIVILEGE, WRITTEN_ONCE),
+        ("UPDATE table_drop_event SET received_seal_no = 'S2'".to_owned(), WRITTEN_ONCE, WRITTEN_ONCE),
+        (format!("UPDATE table_inventory_session SET close_note = 'x', version = version + 1 WHERE id = '{finalized}'"), FINAL, FINAL),
+        (format!("UPDATE table_inventory_session SET status = 'RECONCILED', version = version + 1 WHERE id = '{finalized}'"), FINAL, FINAL),
+        (format!("UPDATE table_inventory_session SET status = 'FINALIZED', version = version + 1 WHERE id = '{live}'"), "RD004", "RD004"),
+        (format!("UPDATE table_inventory_session SET closed_at = NULL WHERE id = '{live}'"), "RD005", "RD005"),
+        ("UPDATE table_rundown_report SET win_loss_stat_cents = 0".to_owned(), FINAL, FINAL),
+        ("UPDATE slip_counter SET last_no = 0".to_owned(), "RD004", "RD004"),
+    ];
+    let app = house.cluster.app().await;
+    let owner = house.cluster.owner().await;
+    let (as_app, as_owner) = (standing_in(&app, Some(house.home.casino)).await, standing_in(&owner, Some(house.home.casino)).await);
+    for (sql, application, owner) in attempts {
+        assert_eq!(try_out(&as_app, &sql).await, Err(application.to_owned()), "as the application: {sql}");
+        assert_eq!(try_out(&as_owner, &sql).await, Err(owner.to_owned()), "as the owner: {sql}");
+    }
+    let kept = [
+        "audit_log", "signature", "soft_count_table_result", "session_transition", "table_par", "table_inventory_snapshot", "table_slip",
+        "table_drop_event", "table_inventory_session", "table_rundown_report", "reconciliation_exception", "slip_counter", "slip_manual_range",
+        "casino", "staff", "gaming_table", "drop_box",
+    ];
+    for table in kept {
+        let (delete, truncate) = (format!("DELETE FROM {table}"), format!("TRUNCATE {table} CASCADE"));
+        assert_eq!(try_out(&as_app, &delete).await, Err(NO_PRIVILEGE.to_owned()), "as the application: {delete}");
+        assert_eq!(try_out(&as_app, &truncate).await, Err(NO_PRIVILEGE.to_owned()), "as the application: {truncate}");
+        assert_eq!(try_out(&as_owner, &delete).await, Err(NEVER_DELETED.to_owned()), "as the owner: {delete}");
+        assert_eq!(try_out(&as_owner, &truncate).await, Err(NEVER_DELETED.to_owned()), "as the owner: {truncate}");
+    }
+    // What was told and what was answered are not rewritten either, though they may be marked and pruned.
+    for sql in ["UPDATE outbox SET payload = '{}'", "DELETE FROM outbox", "UPDATE idempotency_key SET answer = '{}'"] {
+        assert_eq!(try_out(&as_app, sql).await, Err(NO_PRIVILEGE.to_owned()), "as the application: {sql}");
+    }
+}
+
+#[tokio::test]
+async fn the_fence_is_whole_and_the_application_role_stands_inside_it() {
+    let house = House::open().await;
+    let owner = house.cluster.owner().await;
+    let holes = ask(&owner, "SELECT COALESCE(jsonb_agg(to_jsonb(r)), '[]') AS json FROM tenant_fence_report() AS r", []).await;
+    assert_eq!(holes, json!([]));
+    let standing = "
+        SELECT jsonb_build_object(
+            'powers', (SELECT jsonb_build_array(rolsuper, rolbypassrls, rolcreatedb, rolcreaterole, rolreplication) FROM pg_roles WHERE rolname = 'rundown_app'),
+            'owns', (SELECT count(*) FROM pg_shdepend AS d JOIN pg_roles AS r ON r.oid = d.refobjid WHERE r.rolname = 'rundown_app' AND d.deptype = 'o'),
+            'becomes', (SELECT count(*) FROM pg_auth_members AS m JOIN pg_roles AS r ON r.oid = m.member WHERE r.rolname = 'rundown_app'),
+            'creates', has_schema_privilege('rundown_app', 'public', 'CREATE')) AS json";
+    let expected = json!({ "powers": [false, false, false, false, false], "owns": 0, "becomes": 0, "creates": false });
+    assert_eq!(ask(&owner, standing, []).await, expected);
+    // The words of the migrations would let it rebuild the fence.
+    let app = house.cluster.app().await;
+    let tx = standing_in(&app, Some(house.home.casino)).await;
+    for sql in ["SELECT fence('staff')", "SELECT append_only('staff')", "SELECT never_deleted('staff')", "SET SESSION AUTHORIZATION rundown", "SET ROLE rundown"] {
+        assert_eq!(try_out(&tx, sql).await, Err("42501".to_owned()), "{sql}");
+    }
+    // Row security cannot be argued with: turned off, a fenced read fails instead of showing everything.
+    execute(&tx, "SET LOCAL row_security = off").await.expect("a setting everybody may change");
+    assert_eq!(try_out(&tx, "SELECT count(*) FROM staff").await, Err("42501".to_owned()));
+}
+
+/// A report that finds nothing must be able to find something.
+#[tokio::test]
+async fn the_fence_report_names_every_kind_of_hole() {
+    let house = House::open().await;
+    let owner = house.cluster.owner().await;
+    let breaches = [
+        ("ALTER TABLE staff DISABLE ROW LEVEL SECURITY", "staff"),
+        ("ALTER TABLE table_slip NO FORCE ROW LEVEL SECURITY", "table_slip"),
+        ("DROP POLICY tenant ON outbox", "outbox"),
+        ("ALTER VIEW table_fill RESET (security_invoker)", "table_fill"),
+        ("CREATE TABLE table_shift (id uuid, casino_id uuid)", "table_shift"),
+        ("ALTER ROLE rundown_app BYPASSRLS", "rundown_app"),
+    ];
+    let tx = standing_in(&owner, BEFORE_ANY_CASINO).await;
+    for (sql, named) in breaches {
+        execute(&tx, "SAVEPOINT attempt").await.expect("a savepoint");
+        execute(&tx, sql).await.expect(sql);
+        let found = ask(&tx, "SELECT jsonb_agg(table_name) AS json FROM tenant_fence_report()", []).await;
+        execute(&tx, "ROLLBACK TO SAVEPOINT attempt").await.expect("undone");
+        assert_eq!(found, json!([named]), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn the_context_comes_from_ones_own_active_staff_row() {
+    let house = House::open().await;
+    let app = house.cluster.app().await;
+    let take = |id: Uuid| format!("SELECT set_rls_context_from_staff('{id}')");
+    let tx = standing_in(&app, BEFORE_ANY_CASINO).await;
+    assert_eq!(try_out(&tx, &take(house.staff("AD-01"))).await, Err("RD007".to_owned()), "without a proved subject no row is visible");
+    execute(&tx, &format!("SELECT set_config('app.subject', '{}:PB-01', true)", house.home.name)).await.expect("a subject");
+    assert_eq!(try_out(&tx, &take(house.staff("AD-01"))).await, Err("RD007".to_owned()), "a colleague's row is not one's own");
+    assert_eq!(try_out(&tx, &take(house.other.staff["PB-01"])).await, Err("RD007".to_owned()), "nor a stranger's");
+    assert_eq!(visible(&tx, "staff", "true").await, 1, "the own row, and no casino yet");
+    execute(&tx, &take(house.staff("PB-01"))).await.expect("the own row");
+    let context = "SELECT jsonb_build_array(current_setting('app.casino_id'), current_setting('app.actor_id'), current_setting('app.staff_role')) AS json";
+    assert_eq!(ask(&tx, context, []).await, json!([house.home.casino, house.staff("PB-01"), "pit_boss"]));
+    tx.rollback().await.expect("undone");
+
+    let owner = house.cluster.owner().await;
+    execute(&owner, &format!("UPDATE staff SET status = 'inactive', version = version + 1 WHERE id = '{}'", house.staff("PB-01"))).await.expect("dismissed");
+    let tx = standing_in(&app, BEFORE_ANY_CASINO).await;
+    execute(&tx, &format!("SELECT set_config('app.subject', '{}:PB-01', true)", house.home.name)).await.expect("a subject");
+    assert_eq!(try_out(&tx, &take(house.staff("PB-01"))).await, Err("RD007".to_owned()), "who was dismissed takes no context");
+}
+
+/// On one pooled connection: what one request was must not be what the next one is.
+#[tokio::test]
+async fn the_context_ends_with_the_transaction() {
+    const LEFT: &str = "
+        SELECT jsonb_build_array(COALESCE(current_setting('app.subject', true), ''), COALESCE(current_setting('app.casino_id', true), ''),
+            COALESCE(current_setting('app.actor_id', true), ''), COALESCE(current_setting('app.staff_role', true), ''),
+            current_setting('application_name')) AS json";
+    let house = House::open().await;
+    let mut options = sea_orm::ConnectOptions::new(house.cluster.url("rundown_app"));
+    options.max_connections(1).sqlx_logging(false);
+    let app = sea_orm::Database::connect(options).await.expect("one connection");
+    let fresh = ask(&app, LEFT, []).await;
+    let backend = ask(&app, "SELECT to_jsonb(pg_backend_pid()) AS json", []).await;
+    for commit in [true, false] {
+        let tx = standing_in(&app, BEFORE_ANY_CASINO).await;
+        let opening = json!({ "subject": format!("{}:PB-01", house.home.name), "correlation_id": "a-request", "lock": true, "at": house.clock.now() });
+        let opened = Statement::from_sql_and_values(DbBackend::Postgres, "SELECT open_desk($1)", [opening.into()]);
+        tx.execute_raw(opened).await.expect("a desk");
+        assert_eq!(visible(&tx, "casino", "true").await, 1, "the context is taken");
+        if commit { tx.commit().await.expect("done") } else { tx.rollback().await.expect("undone") }
+        assert_eq!(ask(&app, LEFT, []).await, fresh, "after {}", if commit { "COMMIT" } else { "ROLLBACK" });
+        assert_eq!(visible(&app, "staff", "true").await, 0);
+        assert_eq!(ask(&app, "SELECT to_jsonb(pg_backend_pid()) AS json", []).await, backend, "the same connection all along");
+    }
+}
+
+/// The daemon's own pool, after real requests, refused ones among them.
+#[tokio::test]
+async fn no_connection_of_the_daemon_remembers_a_request() {
+    let house = House::open().await;
+    let session = house.create("BJ-01", "BJ-01-A").await;
+    let path = format!("/api/v1/table-context/sessions/{session}/transitions");
+    for to in ["OPENING", "FINALIZED"] {
+        let body = Some(json!({ "to": to }));
+        house.person("PB-01").send(reqwest::Method::POST, &path, &[("x-correlation-id", "left-behind")], body).await;
+    }
+    let owner = house.cluster.owner().await;
+    let sql = "SELECT COALESCE(jsonb_agg(application_name), '[]') AS json FROM pg_stat_activity
+                WHERE datname = current_database() AND usename = 'rundown_app' AND application_name = 'left-behind'";
+    assert_eq!(ask(&owner, sql, []).await, json!([]));
+}
