@@ -8,11 +8,15 @@
 use chrono::{DateTime, Utc};
 use csv::{ReaderBuilder, StringRecord};
 use uuid::Uuid;
-use workflows::chipset::RawChipset;
+use workflows::chipset::{MAX_KEYS as MAX_DENOMINATIONS, RawChipset};
+use workflows::count::MAX_DOCUMENTS;
 use workflows::record::Document;
 use workflows::word::DocumentKind;
 
 use crate::error::CsvFlaw;
+
+/// The most flaws worth telling: somebody has sent another kind of file.
+const MAX_FLAWS: usize = 1000;
 
 /// The most boxes one file may carry: a large casino's day, several times over.
 const MAX_ROWS: usize = 1000;
@@ -73,6 +77,10 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<CountRow>, Vec<CsvFlaw>> {
                 rows.extend(cells.row());
             }
             Err(error) => flaws.push(flaw(line, "", error.to_string())),
+        }
+        if flaws.len() >= MAX_FLAWS {
+            flaws.truncate(MAX_FLAWS);
+            break;
         }
         if index >= MAX_ROWS {
             flaws.push(flaw(line, "", format!("more than {MAX_ROWS} rows")));
@@ -152,15 +160,13 @@ impl Cells<'_> {
     }
 
     fn currency(&mut self) -> RawChipset {
-        let mut currency = RawChipset::new();
-        for piece in self.text("currency").to_owned().split_whitespace() {
+        let mut currency = RawChipset::default();
+        for piece in self.text("currency").to_owned().split_whitespace().take(MAX_DENOMINATIONS) {
             match piece
                 .split_once(':')
                 .and_then(|(cents, count)| Some((cents, count.parse::<i64>().ok()?)))
             {
-                Some((cents, count)) if !currency.contains_key(cents) => {
-                    currency.insert(cents.to_owned(), count);
-                }
+                Some((cents, count)) if currency.add(cents.to_owned(), count) => {}
                 Some((cents, _)) => self.flaws.push(flaw(self.line, "currency", format!("{cents} stands twice"))),
                 None => self
                     .flaws
@@ -172,7 +178,7 @@ impl Cells<'_> {
 
     fn documents(&mut self) -> Vec<Document> {
         let mut documents = Vec::new();
-        for paper in self.text("documents").to_owned().split_whitespace() {
+        for paper in self.text("documents").to_owned().split_whitespace().take(MAX_DOCUMENTS + 1) {
             match document(paper) {
                 Some(document) => documents.push(document),
                 None => self

@@ -163,9 +163,9 @@ impl Database {
 
     /// The daemon's pool, proved: the schema is this program's, and the fence between casinos holds for this role.
     pub async fn connect(&self) -> Result<Db> {
-        let db = Db::connect(&self.app)
-            .await
-            .with_context(|| format!("the application role cannot connect (has `rundown migrate` made {APP_ROLE}?)"))?;
+        let db = Db::connect(&self.app).await.with_context(|| {
+            format!("cannot work as {APP_ROLE} (`rundown migrate` makes that role; an owner steps down to it as its member)")
+        })?;
         match prove(&db).await {
             Ok(()) => Ok(db),
             Err(refused) => {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use serde_json::Value;
 use uuid::Uuid;
-use workflows::act::Act;
+use workflows::act::{self, Act};
 use workflows::case::{Changes, Context, Rows};
 use workflows::event::Event;
 use workflows::refusal::Refusal;
@@ -175,9 +175,12 @@ impl Engine {
             Verdict::Proved(proved) => proved,
             Verdict::Wrong(person) => return Err(pins::count(tx, &opened, person, self.clock.now()).await?),
         };
-        let mut desk = Desk::lay(opened, proved, self.clock.now())?;
+        let mut desk = Desk::lay(&command.ask, opened, proved, self.clock.now())?;
         desk.expect_version(envelope.if_match, command.versioned)?;
-        let value = judge(&mut desk)?;
+        let value = match judge(&mut desk) {
+            Ok(value) => value,
+            Err(refusal) => return Err(self.keep_findings(tx, envelope, desk, refusal).await),
+        };
         let (context, changes) = desk.close();
         let done = Done {
             value,
@@ -189,6 +192,22 @@ impl Engine {
         tx.put(&writing(envelope, command.act, &context, &changes, &answer, proved)).await?;
         tx.commit().await?;
         Ok(answer)
+    }
+
+    /// A refusal forgets what the command did. What the detectors found before it was judged is a fact, and stays.
+    async fn keep_findings(&self, tx: Tx, envelope: &Envelope, desk: Desk, refusal: Error) -> Error {
+        let Some((context, changes)) = desk.close_on_findings() else {
+            return refusal;
+        };
+        let nothing = Answer {
+            replayed: true,
+            ..Answer::ok(&Value::Null)
+        };
+        let put = tx.put(&writing(envelope, act::FINALIZE_SESSION, &context, &changes, &nothing, Vec::new())).await;
+        match put.map_err(Error::from) {
+            Ok(()) => tx.commit().await.err().unwrap_or(refusal),
+            Err(error) => error,
+        }
     }
 
     /// Changes the set-up: staff, tables, boxes, settings. The same order of things, with rows instead of a case.
@@ -216,7 +235,7 @@ impl Engine {
         let writing = Writing {
             insert: &Rows::default(),
             update: &Rows::default(),
-            audit: told.then(|| audit::row(&context, envelope, changed.action, None, changed.before, changed.after)),
+            audit: told.then(|| audit::row(&context, envelope, changed.action, &[], changed.before, changed.after)),
             outbox: outbox(&context, envelope, &changed.events),
             answer: remembered(envelope, &context, &changed.answer),
             proved: Vec::new(),
@@ -232,7 +251,7 @@ impl Engine {
         let opened = self.open(&tx, envelope, ask, false).await?;
         may(&opened, act)?;
         tx.commit().await?;
-        Desk::lay(opened, Vec::new(), self.clock.now())
+        Desk::lay(ask, opened, Vec::new(), self.clock.now())
     }
 
     /// Reads rows through the fence.

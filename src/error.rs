@@ -43,6 +43,9 @@ pub enum Error {
     Collided(String),
     #[error("the database is away: {0}")]
     Unavailable(String),
+    /// The answer is late or the line broke at the commit: only a repetition under the same key tells.
+    #[error("the outcome is not known: {0}")]
+    OutcomeUnknown(String),
     #[error(transparent)]
     Internal(#[from] anyhow::Error),
 }
@@ -83,6 +86,9 @@ pub const CODES: &[(&str, u16)] = &[
     ("internal", 500),
     ("unavailable", 503),
 ];
+
+/// How many flaws `detail` puts into words; `errors` lists them all.
+const FLAWS_IN_WORDS: usize = 10;
 
 /// A problem as it is told: code, title, detail, and the members its code adds.
 struct Problem {
@@ -159,6 +165,12 @@ impl Error {
             ),
             Self::MethodNotAllowed => problem("method_not_allowed", "There is no such method here", "see /openapi.json", json!({})),
             Self::Collided(_) => problem("unavailable", "Others were faster", "nothing was stored; try again in a moment", json!({})),
+            Self::OutcomeUnknown(_) => problem(
+                "unavailable",
+                "The outcome is not known",
+                "whether this was stored is not known: repeat it under the same Idempotency-Key",
+                json!({}),
+            ),
             Self::Unavailable(_) => problem(
                 "unavailable",
                 "The database is away",
@@ -182,7 +194,7 @@ impl Error {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::TooMany { retry_after_seconds } => Some(*retry_after_seconds),
-            Self::Collided(_) | Self::Unavailable(_) => Some(1),
+            Self::Collided(_) | Self::Unavailable(_) | Self::OutcomeUnknown(_) => Some(1),
             Self::Malformed(_)
             | Self::Unauthenticated(_)
             | Self::CosignRefused { .. }
@@ -243,6 +255,7 @@ fn refused(refusal: &Refusal) -> Problem {
         Refusal::Invalid(flaws) => {
             let detail = flaws
                 .iter()
+                .take(FLAWS_IN_WORDS)
                 .map(|flaw| format!("{}: {}", flaw.pointer, flaw.message))
                 .collect::<Vec<_>>()
                 .join("; ");

@@ -15,6 +15,7 @@ pub struct Model {
     pub domain: String,
     pub action: String,
     pub session_id: Option<Uuid>,
+    pub other_session_ids: Option<Vec<Uuid>>,
     #[sea_orm(column_type = "JsonBinary")]
     pub dto_before: Option<Json>,
     #[sea_orm(column_type = "JsonBinary")]

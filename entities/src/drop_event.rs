@@ -24,6 +24,7 @@ pub struct Model {
     pub removed_by: Uuid,
     pub witnessed_by: Uuid,
     pub emergency: bool,
+    pub stood_on_table: bool,
     pub delivered_at: Option<DateTimeUtc>,
     pub delivered_by: Option<Uuid>,
     pub delivered_scan_at: Option<DateTimeUtc>,

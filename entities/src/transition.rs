@@ -15,6 +15,7 @@ pub struct Model {
     pub from_status: String,
     pub to_status: String,
     pub trigger: String,
+    pub note: Option<String>,
     pub taken_by: Uuid,
     pub taken_at: DateTimeUtc,
 }

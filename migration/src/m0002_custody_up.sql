@@ -334,6 +334,8 @@ CREATE TABLE table_slip (
 ) WITH (fillfactor = 80);
 
 CREATE UNIQUE INDEX slip_number_once ON table_slip (casino_id, kind, slip_scope, scope_key, slip_no) WHERE slip_no IS NOT NULL;
+-- A void has one replacement.
+CREATE UNIQUE INDEX slip_replaced_once ON table_slip (casino_id, replaces_slip_id) WHERE replaces_slip_id IS NOT NULL AND status <> 'CANCELLED';
 CREATE INDEX slip_by_session ON table_slip (casino_id, session_id, id);
 -- What must be inside a box (domain §8), and which sessions a count settles.
 CREATE INDEX slip_by_box ON table_slip (casino_id, drop_box_id, drop_box_use) WHERE drop_box_id IS NOT NULL;
@@ -501,6 +503,7 @@ CREATE TABLE table_drop_event (
     removed_by uuid NOT NULL,
     witnessed_by uuid NOT NULL,
     emergency boolean NOT NULL DEFAULT false,
+    stood_on_table boolean NOT NULL,
     delivered_at timestamptz,
     delivered_by uuid,
     delivered_scan_at timestamptz,
@@ -781,6 +784,8 @@ CREATE TABLE signature (
     CONSTRAINT signature_only_a_runner_is_named CHECK (method <> 'named' OR act = 'slip.carry')
 );
 CREATE INDEX signature_by_session ON signature (casino_id, session_id, id);
+-- Who signed a slip, whichever session it was in then.
+CREATE INDEX signature_by_subject ON signature (casino_id, subject_id);
 
 SELECT fence('signature');
 SELECT append_only('signature');
@@ -797,6 +802,7 @@ CREATE TABLE session_transition (
     from_status text NOT NULL,
     to_status text NOT NULL,
     trigger text NOT NULL CHECK (trigger IN ('command', 'auto')),
+    note text CHECK (length(note) <= 2000),
     taken_by uuid NOT NULL,
     taken_at timestamptz NOT NULL,
     FOREIGN KEY (casino_id, session_id) REFERENCES table_inventory_session (casino_id, id),

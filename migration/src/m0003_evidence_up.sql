@@ -14,6 +14,8 @@ CREATE TABLE audit_log (
     domain text NOT NULL CHECK (domain <> '' AND length(domain) <= 64),
     action text NOT NULL CHECK (action <> '' AND length(action) <= 64),
     session_id uuid,
+    -- A count or a rollover moves more than one session: the others, so that each finds the row.
+    other_session_ids uuid[],
     dto_before jsonb,
     dto_after jsonb,
     correlation_id text NOT NULL CHECK (correlation_id <> '' AND length(correlation_id) <= 64),
@@ -22,6 +24,7 @@ CREATE TABLE audit_log (
 );
 CREATE INDEX audit_log_by_casino ON audit_log (casino_id, id);
 CREATE INDEX audit_log_by_session ON audit_log (session_id) WHERE session_id IS NOT NULL;
+CREATE INDEX audit_log_by_other_session ON audit_log USING gin (other_session_ids) WHERE other_session_ids IS NOT NULL;
 CREATE INDEX audit_log_by_actor ON audit_log (actor_id, id);
 CREATE INDEX audit_log_by_correlation ON audit_log (correlation_id);
 CREATE INDEX audit_log_by_domain ON audit_log (casino_id, domain, ts);

@@ -31,7 +31,9 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
                 'status', before.status,
                 'closer', (SELECT to_jsonb(n) FROM table_inventory_snapshot AS n
                             WHERE n.casino_id = c.id AND n.session_id = before.id AND n.id = before.closing_snapshot_id),
-                'removed', EXISTS (SELECT FROM table_drop_event AS d WHERE d.casino_id = c.id AND d.session_id = before.id)
+                'drop_box_id', before.drop_box_id,
+                'removed', EXISTS (SELECT FROM table_drop_event AS d
+                                    WHERE d.casino_id = c.id AND d.session_id = before.id AND d.stood_on_table)
                     OR EXISTS (SELECT FROM reconciliation_exception AS e
                                 WHERE e.casino_id = c.id AND e.session_id = before.id
                                   AND e.category = 'DROP_MISSING' AND e.status = 'WAIVED'))
@@ -62,6 +64,11 @@ CREATE FUNCTION dossier(c casino, s table_inventory_session, p_boxes uuid[], p_a
         UNION
         SELECT d.* FROM slip JOIN table_drop_event AS d
             ON d.casino_id = s.casino_id AND d.drop_box_id = slip.drop_box_id AND d.drop_box_use = slip.drop_box_use
+        UNION
+        -- Boxes in which a stray slip of this session was found: its exception lasts as long as that count says so.
+        SELECT d.* FROM reconciliation_exception AS e JOIN table_drop_event AS d
+            ON d.casino_id = s.casino_id AND d.id = (e.detail->>'drop_event_id')::uuid
+         WHERE e.casino_id = s.casino_id AND e.session_id = s.id AND e.subject_kind = 'slip' AND e.detail ? 'drop_event_id'
     )
     SELECT jsonb_build_object(
         'session', to_jsonb(s),
@@ -72,8 +79,15 @@ CREATE FUNCTION dossier(c casino, s table_inventory_session, p_boxes uuid[], p_a
         'foreign_slips', COALESCE((SELECT jsonb_agg(to_jsonb(x) ORDER BY x.id) FROM removal JOIN table_slip AS x
                                        ON x.casino_id = s.casino_id AND x.drop_box_id = removal.drop_box_id
                                       AND x.drop_box_use = removal.drop_box_use AND x.session_id <> s.id
-                                    WHERE removal.session_id = s.id), '[]'),
-        'drops', COALESCE((SELECT jsonb_agg(to_jsonb(removal) ORDER BY removal.id) FROM removal), '[]'),
+                                    WHERE removal.session_id = s.id), '[]')
+            -- Voids of the session before: a replacement asked for after a rollover names one.
+            || COALESCE((SELECT jsonb_agg(to_jsonb(x) ORDER BY x.id) FROM table_slip AS x
+                          WHERE x.casino_id = s.casino_id AND x.session_id = s.predecessor_id AND x.status = 'VOIDED'), '[]'),
+        'drops', COALESCE((SELECT jsonb_agg(to_jsonb(removal) || jsonb_build_object('count_waived', EXISTS (
+                                SELECT FROM reconciliation_exception AS e
+                                 WHERE e.casino_id = s.casino_id AND e.session_id = removal.session_id
+                                   AND e.category = 'COUNT_OVERDUE' AND e.status = 'WAIVED' AND e.subject_id = removal.id::text)) ORDER BY removal.id)
+                             FROM removal), '[]'),
         'counts', COALESCE((SELECT jsonb_agg(to_jsonb(n) ORDER BY n.id) FROM removal JOIN soft_count_table_result AS n
                                 ON n.casino_id = s.casino_id AND n.session_id = removal.session_id AND n.drop_event_id = removal.id), '[]'),
         'exceptions', COALESCE((SELECT jsonb_agg(to_jsonb(e) ORDER BY e.id) FROM reconciliation_exception AS e
@@ -83,7 +97,7 @@ CREATE FUNCTION dossier(c casino, s table_inventory_session, p_boxes uuid[], p_a
                 SELECT g.* FROM signature AS g WHERE g.casino_id = s.casino_id AND g.session_id = s.id
                 UNION
                 SELECT g.* FROM slip JOIN signature AS g
-                    ON g.casino_id = s.casino_id AND g.session_id = s.predecessor_id AND g.subject_id = slip.id) AS g), '[]'),
+                    ON g.casino_id = s.casino_id AND g.subject_id = slip.id) AS g), '[]'),
         'report', (SELECT to_jsonb(r) FROM table_rundown_report AS r WHERE r.casino_id = s.casino_id AND r.session_id = s.id))
 $$;
 
@@ -96,7 +110,14 @@ BEGIN
     WHEN 'slip' THEN RETURN ARRAY(SELECT x.session_id FROM table_slip AS x WHERE x.casino_id = c_id AND x.id = ANY (ids));
     WHEN 'snapshot' THEN RETURN ARRAY(SELECT n.session_id FROM table_inventory_snapshot AS n WHERE n.casino_id = c_id AND n.id = ANY (ids));
     WHEN 'drop' THEN RETURN ARRAY(SELECT d.session_id FROM table_drop_event AS d WHERE d.casino_id = c_id AND d.id = ANY (ids));
-    WHEN 'exception' THEN RETURN ARRAY(SELECT e.session_id FROM reconciliation_exception AS e WHERE e.casino_id = c_id AND e.id = ANY (ids));
+    WHEN 'exception' THEN RETURN ARRAY(
+        SELECT e.session_id FROM reconciliation_exception AS e WHERE e.casino_id = c_id AND e.id = ANY (ids)
+        UNION
+        -- A waived count stands for every session with a slip in the box.
+        SELECT x.session_id FROM reconciliation_exception AS e
+          JOIN table_drop_event AS d ON d.casino_id = c_id AND d.id::text = e.subject_id
+          JOIN table_slip AS x ON x.casino_id = c_id AND x.drop_box_id = d.drop_box_id AND x.drop_box_use = d.drop_box_use
+         WHERE e.casino_id = c_id AND e.id = ANY (ids) AND e.category = 'COUNT_OVERDUE');
     WHEN 'count' THEN RETURN ARRAY(
         SELECT d.session_id FROM table_drop_event AS d WHERE d.casino_id = c_id AND d.id = ANY (ids)
         UNION
@@ -104,7 +125,13 @@ BEGIN
             ON x.casino_id = c_id AND x.drop_box_id = d.drop_box_id AND x.drop_box_use = d.drop_box_use
          WHERE d.casino_id = c_id AND d.id = ANY (ids)
         UNION
-        SELECT x.session_id FROM papers_elsewhere(c_id, ids, papers) AS x);
+        SELECT x.session_id FROM papers_elsewhere(c_id, ids, papers) AS x
+        UNION
+        -- A recount may withdraw what an earlier count said of a stray: its session hears of that.
+        SELECT (item->>'session_id')::uuid FROM soft_count_table_result AS n
+          JOIN table_drop_event AS d ON d.casino_id = c_id AND d.id = ANY (ids) AND n.session_id = d.session_id AND n.drop_event_id = d.id
+         CROSS JOIN LATERAL jsonb_array_elements(n.manifest) AS item
+         WHERE n.casino_id = c_id AND item->>'session_id' IS NOT NULL);
     ELSE RETURN '{}';
     END CASE;
 END $$;
@@ -122,6 +149,7 @@ CREATE FUNCTION papers_elsewhere(c_id uuid, drop_ids uuid[], papers jsonb) RETUR
       JOIN table_slip AS x
         ON x.casino_id = c_id AND x.kind = paper.kind AND x.slip_no = paper.slip_no
        AND x.slip_scope = (known.key).scope AND x.scope_key = (known.key).scope_key
+     ORDER BY x.id
 $$;
 
 -- The next number of a series. The counter's row lock is held to the end of the command: that is what leaves no gap.
@@ -195,9 +223,16 @@ BEGIN
         IF locking THEN
             PERFORM FROM table_inventory_session WHERE casino_id = c.id AND id = ANY (sessions) ORDER BY id FOR NO KEY UPDATE;
             -- While this command waited for the locks, a rollover may have carried the slip into the next session.
-            IF kind IN ('slip', 'count') AND NOT (sessions @> sessions_of(c.id, kind, ids, papers)) THEN
+            IF kind IN ('slip', 'count', 'exception') AND NOT (sessions @> sessions_of(c.id, kind, ids, papers)) THEN
                 RAISE EXCEPTION 'the slip changed its session' USING ERRCODE = 'serialization_failure';
             END IF;
+            -- Two sessions of one table share its boxes: a removal from one, a deposit or an opening of the other, take turns.
+            PERFORM FROM drop_box AS b
+              WHERE b.casino_id = c.id
+                AND (b.id = ANY (boxes)
+                     OR b.id IN (SELECT s.drop_box_id FROM table_inventory_session AS s WHERE s.casino_id = c.id AND s.id = ANY (sessions))
+                     OR b.on_table_id IN (SELECT s.table_id FROM table_inventory_session AS s WHERE s.casino_id = c.id AND s.id = ANY (sessions)))
+              ORDER BY b.id FOR NO KEY UPDATE;
         END IF;
         answer := answer || jsonb_build_object(
             'dossiers', COALESCE((SELECT jsonb_agg(dossier(c, s, boxes, at) ORDER BY s.id) FROM table_inventory_session AS s

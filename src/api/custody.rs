@@ -1,6 +1,7 @@
 //! Drops: removal, delivery, receipt, and what must be inside.
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use workflows::machine::Taken;
 use workflows::manifest as expected_papers;
 use workflows::record::{Drop, ManifestItem};
 use workflows::refusal::Refusal;
+use workflows::word::Status;
 
 use super::extract::{Id, Keyed, Params, Posted, Reader};
 use super::view::{Cosign, SessionView};
@@ -144,10 +146,15 @@ pub async fn deliver(State(app): State<App>, Id(id): Id, posted: Posted<Delivery
         Ok(id)
     };
     app.engine
-        .command(&posted.envelope, &about(act::DELIVER_BOX, id), judge, |done| {
-            Answer::ok(&outcome(done))
-        })
+        .command(&posted.envelope, &about(act::DELIVER_BOX, id), judge, recorded)
         .await
+}
+
+/// A custody fact of a session already FINALIZED is stored beside it (201); any other changes its session (200).
+fn recorded(done: &Done<'_, Uuid>) -> Answer {
+    let late = done.dossier().is_some_and(|dossier| dossier.session.status == Status::Finalized);
+    let status = if late { StatusCode::CREATED } else { StatusCode::OK };
+    Answer::new(status, &outcome(done))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -167,9 +174,7 @@ pub async fn receive(State(app): State<App>, Id(id): Id, posted: Posted<Receipt>
         Ok(id)
     };
     app.engine
-        .command(&posted.envelope, &about(act::RECEIVE_BOX, id), judge, |done| {
-            Answer::ok(&outcome(done))
-        })
+        .command(&posted.envelope, &about(act::RECEIVE_BOX, id), judge, recorded)
         .await
 }
 

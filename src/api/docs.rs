@@ -12,7 +12,7 @@ const ABOUT: &str = "Table inventory sessions, fills and credits, drops, soft co
     Every POST takes Idempotency-Key; those that create facts require it. Errors are application/problem+json.";
 
 /// What stands before the routes.
-pub fn info() -> OpenApi {
+pub fn preamble() -> OpenApi {
     let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
     OpenApiBuilder::new()
         .info(

@@ -12,7 +12,8 @@ use workflows::record::Exception;
 use workflows::refusal::Refusal;
 use workflows::word::{Category, ExceptionStatus, ReasonCode};
 
-use super::extract::{Id, Keyed, Params, Posted, Reader};
+use super::extract::{Id, Keyed, NoBody, Params, Posted, Reader};
+use super::view;
 use crate::app::App;
 use crate::engine::{Answer, Command, Desk, Done, Versioned};
 use crate::error::Error;
@@ -43,7 +44,10 @@ pub async fn list(State(app): State<App>, reader: Reader, Params(filter): Params
         gaming_day: filter.gaming_day,
         overdue: filter.overdue,
     };
-    let (_, page) = app.engine.list(&reader.envelope, act::READ_FLOOR, &query).await?;
+    let (context, mut page) = app.engine.list(&reader.envelope, act::READ_FLOOR, &query).await?;
+    if !act::READ_COUNTS.may(context.caller.role) {
+        page.items.iter_mut().for_each(view::without_counts);
+    }
     Ok(reader.hashed(&page))
 }
 
@@ -86,13 +90,9 @@ pub async fn raise(State(app): State<App>, Id(id): Id, Keyed(posted): Keyed<NewE
     app.engine.command(&posted.envelope, &command, judge, answer).await
 }
 
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Nothing {}
-
 /// Somebody has seen it and owns it now.
-#[utoipa::path(post, path = "/exceptions/{id}/acknowledge", tag = "exceptions", params(("id" = Uuid, Path)), request_body = Nothing, responses((status = 200, body = Exception)))]
-pub async fn acknowledge(State(app): State<App>, Id(id): Id, posted: Posted<Nothing>) -> Result<Answer, Error> {
+#[utoipa::path(post, path = "/exceptions/{id}/acknowledge", tag = "exceptions", params(("id" = Uuid, Path)), request_body = NoBody, responses((status = 200, body = Exception)))]
+pub async fn acknowledge(State(app): State<App>, Id(id): Id, posted: Posted<NoBody>) -> Result<Answer, Error> {
     let judge = |desk: &mut Desk| {
         let (case, context) = desk.case("exception")?;
         Ok(exception::acknowledge(case, context, id)?)
@@ -124,8 +124,10 @@ pub async fn resolve(State(app): State<App>, Id(id): Id, posted: Posted<Resoluti
         waive,
     } = posted.body;
     let judge = |desk: &mut Desk| {
-        let (case, context) = desk.case("exception")?;
-        Ok(exception::resolve(case, context, id, reason_code, &resolution_note, waive)?)
+        let (own, others) = desk.cases.split_first_mut().ok_or(Refusal::NotFound("exception"))?;
+        exception::resolve(own, &desk.context, id, reason_code, &resolution_note, waive)?;
+        exception::spread_waiver(own, others, id);
+        Ok(())
     };
     app.engine
         .command(&posted.envelope, &about(act::RESOLVE_EXCEPTION, id), judge, |done| answer(done, id))

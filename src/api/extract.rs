@@ -36,8 +36,18 @@ pub struct CsvFile {
     pub bytes: Bytes,
 }
 
-/// An id in the path.
+/// An id in the path. No route with one takes a query.
 pub struct Id(pub Uuid);
+
+/// A command without fields.
+#[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoBody {}
+
+/// A route without parameters.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoParams {}
 
 /// The query string. Unknown parameters are refused.
 pub struct Params<T>(pub T);
@@ -102,6 +112,7 @@ impl FromRequestParts<App> for Id {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        Params::<NoParams>::from_request_parts(parts, app).await?;
         let path = axum::extract::Path::<BTreeMap<String, String>>::from_request_parts(parts, app).await;
         let id = path.ok().and_then(|path| path.get("id").and_then(|id| Uuid::parse_str(id).ok()));
         id.map(Self).ok_or_else(|| Error::Malformed("id: not a UUID".to_owned()))
@@ -122,7 +133,8 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
 
 /// The body, whole, within its limit, of the type the route understands. An empty body needs no type.
 async fn read(request: Request, app: &App, wanted: &'static str, limit: usize) -> Result<(Envelope, Bytes), Error> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    Params::<NoParams>::from_request_parts(&mut parts, app).await?;
     // Who speaks is asked first: a stranger cannot make the daemon read 16 MiB.
     let subject = subject(&parts, app)?;
     let declared = parts
@@ -184,23 +196,24 @@ fn envelope(parts: &Parts, subject: String, body: &[u8]) -> Result<Envelope, Err
         .cloned()
         .unwrap_or_else(CorrelationId::generate);
     Ok(Envelope {
+        body_hash: fingerprint(&subject, body),
         subject,
         correlation,
         key: key(&parts.headers)?,
         route: format!("{} {}", parts.method, parts.uri.path()),
-        body_hash: fingerprint(body),
         if_match: if_match(&parts.headers)?,
     })
 }
 
-/// What a body is compared by under its `Idempotency-Key`. PINs are left out: a stored hash of a body would give four digits away.
-fn fingerprint(body: &[u8]) -> String {
+/// What a request is compared by under its `Idempotency-Key`: who sent it, and what. PINs are left out: a stored hash of a body would give four digits away.
+fn fingerprint(subject: &str, body: &[u8]) -> String {
     let without_pins = serde_json::from_slice::<serde_json::Value>(body).map(|mut json| {
         forget_pins(&mut json);
         json.to_string().into_bytes()
     });
     let told = without_pins.as_deref().unwrap_or(body);
-    Sha256::digest(told).iter().map(|byte| format!("{byte:02x}")).collect()
+    let digest = Sha256::new().chain_update(subject).chain_update([0]).chain_update(told).finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn forget_pins(json: &mut serde_json::Value) {

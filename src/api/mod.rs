@@ -88,7 +88,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(audit::list))
         .routes(routes!(machines::list))
         .routes(routes!(machines::read));
-    OpenApiRouter::with_openapi(docs::info())
+    OpenApiRouter::with_openapi(docs::preamble())
         .nest("/api/v1/table-context", table_context)
         .nest("/api/v1", rest)
 }
@@ -124,7 +124,7 @@ async fn run_to_end(State(app): State<App>, request: Request, next: Next) -> Res
 async fn give_up(State(limit): State<Duration>, request: Request, next: Next) -> Response {
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Error::Unavailable(format!("no answer within {} s", limit.as_secs())).into_response(),
+        Err(_) => Error::OutcomeUnknown(format!("no answer within {} s", limit.as_secs())).into_response(),
     }
 }
 

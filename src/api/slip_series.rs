@@ -8,7 +8,7 @@ use workflows::act;
 use workflows::record::ManualRange;
 use workflows::word::SlipKind;
 
-use super::exceptions::Nothing;
+use super::extract::NoBody;
 use super::extract::{Id, Keyed, Params, Posted, Reader};
 use crate::app::App;
 use crate::engine::Answer;
@@ -42,8 +42,8 @@ pub async fn reserve(State(app): State<App>, Keyed(posted): Keyed<NewRange>) -> 
 }
 
 /// Closes a manual range, once: its unused numbers are missing from then on.
-#[utoipa::path(post, path = "/slip-series/manual-ranges/{id}/close", tag = "slips", params(("id" = Uuid, Path)), request_body = Nothing, responses((status = 200, body = ManualRange)))]
-pub async fn close(State(app): State<App>, Id(id): Id, posted: Posted<Nothing>) -> Result<Answer, Error> {
+#[utoipa::path(post, path = "/slip-series/manual-ranges/{id}/close", tag = "slips", params(("id" = Uuid, Path)), request_body = NoBody, responses((status = 200, body = ManualRange)))]
+pub async fn close(State(app): State<App>, Id(id): Id, posted: Posted<NoBody>) -> Result<Answer, Error> {
     app.engine
         .change(&posted.envelope, act::RESERVE_NUMBERS, &Setup::CloseRange(id))
         .await

@@ -59,18 +59,16 @@ enum Requested {
 }
 
 /// Looked up before any state: the same request is answered as it was, another under its id is a conflict.
-fn known(desk: &mut Desk, request: &Request) -> Result<Option<Requested>, Refusal> {
-    let table_id = desk.case("session")?.0.session().table_id;
+fn known(desk: &mut Desk, request_id: &str, is_same: impl Fn(&Slip) -> bool) -> Result<Option<Requested>, Refusal> {
+    let session = desk.case("session")?.0.session();
+    let (session_id, table_id) = (session.id, session.table_id);
     let Some(slip) = &desk.requested_slip else {
         return Ok(None);
     };
-    if slip.table_id == table_id && slip::is_same_request(slip, request) {
-        return Ok(Some(Requested::Known(Box::new(slip::as_requested(slip)))));
+    if slip.table_id == table_id && is_same(slip) {
+        return Ok(Some(Requested::Known(Box::new(slip::as_requested(slip, session_id)))));
     }
-    Err(Refusal::conflict(
-        "request_id_reused",
-        format!("request_id {} belongs to another request", request.request_id),
-    ))
+    Err(Refusal::conflict("request_id_reused", format!("request_id {request_id} belongs to another request")))
 }
 
 fn requested(done: &Done<'_, Requested>) -> Answer {
@@ -98,7 +96,7 @@ pub async fn request(State(app): State<App>, Id(id): Id, Keyed(posted): Keyed<Ne
         versioned: Versioned::Session,
     };
     let judge = |desk: &mut Desk| {
-        if let Some(known) = known(desk, &request)? {
+        if let Some(known) = known(desk, &request.request_id, |slip| slip::is_same_request(slip, &request))? {
             return Ok(known);
         }
         let (case, context) = desk.case("session")?;
@@ -157,10 +155,21 @@ pub async fn enter_offline(State(app): State<App>, Id(id): Id, Keyed(posted): Ke
     };
     let ask = Ask {
         request_id: Some(request.request_id.clone()),
-        manual: Some(Manual { kind, slip_no, scope_key }),
+        manual: Some(Manual {
+            kind,
+            slip_no,
+            scope_key: scope_key.clone(),
+        }),
         staff: vec![runner_id],
         cosigners: vec![requester.staff_id],
         ..Ask::about(Kind::Session, id)
+    };
+    let paper = slip::Paper {
+        slip_no,
+        scope_key,
+        issued_at,
+        runner_id,
+        requester_id: requester.staff_id,
     };
     let command = Command {
         act: act::ENTER_SLIP,
@@ -169,7 +178,7 @@ pub async fn enter_offline(State(app): State<App>, Id(id): Id, Keyed(posted): Ke
         versioned: Versioned::Session,
     };
     let judge = |desk: &mut Desk| {
-        if let Some(known) = known(desk, &request)? {
+        if let Some(known) = known(desk, &request.request_id, |slip| slip::is_same_entry(slip, &request, &paper))? {
             return Ok(known);
         }
         let (runner, signer) = (desk.person(runner_id, "/runner_id")?, desk.cosigner(requester.staff_id)?);
@@ -260,7 +269,7 @@ pub struct SlipMoved {
 impl SlipStep {
     fn act(&self) -> Act {
         match self.to {
-            SlipStatus::Requested => act::ADVANCE_SLIP,
+            SlipStatus::Requested => act::REQUEST_SLIP,
             SlipStatus::Issued => act::ISSUE_SLIP,
             SlipStatus::VerifiedAtTable => act::VERIFY_SLIP,
             SlipStatus::DepositedInDropbox => act::DEPOSIT_SLIP,

@@ -87,9 +87,7 @@ pub async fn submit(State(app): State<App>, Keyed(posted): Keyed<NewSoftCount>) 
             desk.person(*member, &format!("/team/{index}"))?;
         }
         let main = owner(desk, drop_id)?;
-        // The drop's own session leads: its version is the ETag, its row the answer.
-        desk.cases.swap(0, main);
-        Ok(submit_one(desk, 0, drop_id, &given)?)
+        Ok(submit_one(desk, main, drop_id, &given)?)
     };
     app.engine
         .command(&posted.envelope, &command, judge, |done| Answer::created(&outcome(done)))

@@ -8,7 +8,7 @@ use workflows::act;
 use workflows::record::Par;
 use workflows::word::{GameType, TableStatus};
 
-use super::exceptions::Nothing;
+use super::extract::NoBody;
 use super::extract::{CsvFile, Id, Keyed, Params, Posted, Reader};
 use crate::app::App;
 use crate::engine::Answer;
@@ -59,14 +59,14 @@ pub async fn patch(State(app): State<App>, Id(id): Id, posted: Posted<TableChang
 }
 
 /// Brings a table into service. One that is in service already stays so.
-#[utoipa::path(post, path = "/tables/{id}/activate", tag = "set-up", params(("id" = Uuid, Path)), request_body = Nothing, responses((status = 200, body = KnownTable)))]
-pub async fn activate(State(app): State<App>, Id(id): Id, posted: Posted<Nothing>) -> Result<Answer, Error> {
+#[utoipa::path(post, path = "/tables/{id}/activate", tag = "set-up", params(("id" = Uuid, Path)), request_body = NoBody, responses((status = 200, body = KnownTable)))]
+pub async fn activate(State(app): State<App>, Id(id): Id, posted: Posted<NoBody>) -> Result<Answer, Error> {
     app.engine.change(&posted.envelope, act::SET_UP, &Setup::ActivateTable(id)).await
 }
 
 /// Takes a table out of service. Refused while a session is live on it.
-#[utoipa::path(post, path = "/tables/{id}/deactivate", tag = "set-up", params(("id" = Uuid, Path)), request_body = Nothing, responses((status = 200, body = KnownTable)))]
-pub async fn deactivate(State(app): State<App>, Id(id): Id, posted: Posted<Nothing>) -> Result<Answer, Error> {
+#[utoipa::path(post, path = "/tables/{id}/deactivate", tag = "set-up", params(("id" = Uuid, Path)), request_body = NoBody, responses((status = 200, body = KnownTable)))]
+pub async fn deactivate(State(app): State<App>, Id(id): Id, posted: Posted<NoBody>) -> Result<Answer, Error> {
     app.engine.change(&posted.envelope, act::SET_UP, &Setup::DeactivateTable(id)).await
 }
 

@@ -11,6 +11,7 @@ use workflows::act;
 use workflows::dossier::Dossier;
 
 use super::extract::{Id, Reader};
+use super::view;
 use crate::app::App;
 use crate::error::Error;
 use crate::store::desk::{Ask, Kind};
@@ -99,7 +100,11 @@ fn facts(dossier: &Dossier, counts: bool) -> Vec<Moment> {
         );
     }
     for row in &dossier.exceptions {
-        items.push(moment(row.detected_at, "exception", row.id, row.detected_by, row));
+        let mut told = serde_json::to_value(row).unwrap_or_default();
+        if !counts {
+            view::without_counts(&mut told);
+        }
+        items.push(moment(row.detected_at, "exception", row.id, row.detected_by, &told));
         items.extend(row.resolved_at.map(|at| {
             moment(
                 at,

@@ -113,6 +113,15 @@ impl From<OpenTo> for TransitionView {
     }
 }
 
+/// What an exception says of a count, taken out: for the roles that may not read counts.
+pub fn without_counts(row: &mut Value) {
+    const OF_COUNTS: [&str; 2] = ["COUNT_VARIANCE", "HOLD_DEVIATION"];
+    let told = row["category"].as_str().is_some_and(|category| OF_COUNTS.contains(&category));
+    for figure in ["expected", "found", "variance_cents", "detail"].iter().filter(|_| told) {
+        row[*figure] = Value::Null;
+    }
+}
+
 /// A session as one caller sees it.
 pub fn session(dossier: &Dossier, context: &Context) -> SessionView {
     let caller = context.caller.role;

@@ -89,8 +89,9 @@ pub async fn seed(database: &Database, folder: &Folder, now: DateTime<Utc>) -> R
     // Hashing takes its time: who needs it is found out first, and no transaction waits for it.
     let reading = owner.begin().await?;
     let known = casino_named(&reading, &folder.casino.name).await?;
-    let pins = hashes(&folder.staff, &with_pin(&reading, known).await?).await?;
+    let with_pin = with_pin(&reading, known).await?;
     reading.commit().await?;
+    let pins = hashes(&folder.staff, &with_pin).await?;
 
     let errand = owner.begin().await?;
     let seeded = write(&errand, folder, &pins, now)

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
-use workflows::act::Act;
+use workflows::act::{self, Act};
 use workflows::case::{Changes, Context, Rows};
 use workflows::word::SubjectKind;
 
@@ -15,7 +15,7 @@ pub(super) fn row(
     context: &Context,
     envelope: &Envelope,
     action: &str,
-    session_id: Option<Uuid>,
+    sessions: &[Uuid],
     before: Option<Value>,
     after: Option<Value>,
 ) -> AuditRow {
@@ -27,7 +27,8 @@ pub(super) fn row(
         actor_id: context.caller.id,
         domain: domain.to_owned(),
         action: action.to_owned(),
-        session_id,
+        session_id: sessions.first().copied(),
+        other_session_ids: sessions.get(1..).filter(|others| !others.is_empty()).map(<[Uuid]>::to_vec),
         dto_before: before,
         dto_after: after,
         correlation_id: envelope.correlation.to_string(),
@@ -46,13 +47,13 @@ pub(super) fn of_changes(context: &Context, envelope: &Envelope, act: Act, chang
             }
         }
     }
-    let session_id = changes.dossiers().first().map(|dossier| dossier.session.id);
+    let sessions: Vec<Uuid> = changes.dossiers().iter().map(|dossier| dossier.session.id).collect();
     let before = (!before.is_empty()).then_some(Value::Object(before));
     row(
         context,
         envelope,
         action(act, changes),
-        session_id,
+        &sessions,
         before,
         Some(Value::Object(after)),
     )
@@ -60,6 +61,9 @@ pub(super) fn of_changes(context: &Context, envelope: &Envelope, act: Act, chang
 
 /// A session's move is audited under its own verb, which its signature carries.
 fn action(act: Act, changes: &Changes) -> &str {
+    if act.name != act::MOVE_SESSION.name {
+        return act.name;
+    }
     let moved = changes
         .insert()
         .signature

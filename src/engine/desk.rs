@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 use workflows::case::{Case, Changes, Context, Cosigner};
-use workflows::dossier::Floor;
+use workflows::dossier::{Dossier, Floor};
 use workflows::record::{Casino, ManualRange, Slip, Staff};
 use workflows::refusal::Refusal;
 use workflows::slip::SlipNumber;
@@ -14,7 +14,7 @@ use workflows::slip::SlipNumber;
 use super::Versioned;
 use crate::clock::new_id;
 use crate::error::Error;
-use crate::store::desk::Opened;
+use crate::store::desk::{Ask, Kind, Opened};
 
 /// What lies before whoever judges. The first case is the command's own, unless `main` says otherwise.
 pub struct Desk {
@@ -50,12 +50,26 @@ pub(super) fn context(caller: Option<Staff>, casino: Option<Casino>, at: DateTim
     })
 }
 
+/// The dossier the command is about first, the others as they were locked.
+fn in_order(ask: &Ask, mut dossiers: Vec<Dossier>) -> Vec<Dossier> {
+    let leads = |dossier: &Dossier| match ask.kind {
+        Some(Kind::Count) => dossier.own_drops().any(|drop| ask.ids.first() == Some(&drop.id)),
+        Some(Kind::Exception) => ask.ids.first().is_some_and(|id| dossier.exception(*id).is_some()),
+        Some(Kind::Session | Kind::Slip | Kind::Snapshot | Kind::Drop | Kind::Table) | None => true,
+    };
+    if let Some(index) = dossiers.iter().position(leads) {
+        dossiers.swap(0, index);
+    }
+    dossiers
+}
+
 impl Desk {
-    /// `at` is taken after the locks were granted: a command that waited is judged at the time it is its turn.
-    pub(super) fn lay(opened: Opened, proved: Vec<Cosigner>, at: DateTime<Utc>) -> Result<Self, Error> {
+    /// `at` is taken after the locks were granted: a command that waited is judged at the time it is its turn. The session of what the
+    /// command is about leads: its version is the ETag, its row the answer.
+    pub(super) fn lay(ask: &Ask, opened: Opened, proved: Vec<Cosigner>, at: DateTime<Utc>) -> Result<Self, Error> {
         Ok(Self {
             context: context(opened.caller, opened.casino, at)?,
-            cases: opened.dossiers.into_iter().map(Case::open).collect(),
+            cases: in_order(ask, opened.dossiers).into_iter().map(Case::open).collect(),
             floor: opened.floor,
             number: opened.number,
             elsewhere: opened.elsewhere,
@@ -98,6 +112,14 @@ impl Desk {
         self.cosigners.get(&id).cloned().ok_or(Refusal::NotFound("staff"))
     }
 
+    /// What a refused command leaves: the findings made before it was judged, where there are new ones.
+    pub(super) fn close_on_findings(self) -> Option<(Context, Changes)> {
+        if !self.cases.first()?.keeps_findings() {
+            return None;
+        }
+        Some(self.close())
+    }
+
     pub(super) fn expect_version(&self, if_match: Option<i64>, versioned: Versioned) -> Result<(), Error> {
         let current = match versioned {
             Versioned::Nothing => None,
@@ -109,6 +131,8 @@ impl Desk {
                 .map(|row| row.version),
             Versioned::Slip(id) => self.cases.iter().find_map(|case| case.dossier().slip(id)).map(|slip| slip.version),
         };
+        // A request already answered is answered again, whatever has become of the session since.
+        let current = current.filter(|_| self.requested_slip.is_none());
         match (if_match, current) {
             (Some(named), Some(current)) if named != current => Err(Error::VersionMismatch { current }),
             (_, _) => Ok(()),

@@ -170,6 +170,7 @@ pub struct AuditRow {
     pub domain: String,
     pub action: String,
     pub session_id: Option<Uuid>,
+    pub other_session_ids: Option<Vec<Uuid>>,
     pub dto_before: Option<Value>,
     pub dto_after: Option<Value>,
     pub correlation_id: String,

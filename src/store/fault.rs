@@ -19,6 +19,9 @@ pub enum Fault {
     Constraint { constraint: String, source: DbErr },
     #[error("the database is away: {0}")]
     Away(DbErr),
+    /// A text or a time that Postgres cannot hold.
+    #[error("cannot be stored: {0}")]
+    Unstorable(DbErr),
     #[error(transparent)]
     Other(anyhow::Error),
 }
@@ -51,10 +54,12 @@ impl From<DbErr> for Fault {
             Some("40001" | "40P01") => Self::Retry(error),
             Some("55P03") => Self::Busy(error),
             // Whoever lost the race for a key reads the winner's answer when tried again.
-            Some("23505") if constraint == "idempotency_key_pkey" || constraint.contains("request_id") => Self::Retry(error),
+            Some("23505") if constraint == "idempotency_key_pkey" || constraint == "slip_request_once" => Self::Retry(error),
             Some("23505" | "23514" | "23503") => Self::Constraint { constraint, source: error },
+            // A NUL in a text, a year no calendar has.
+            Some("22P05" | "22021" | "22008") => Self::Unstorable(error),
             // Cancelled by statement_timeout, shut down, starting up, too many connections.
-            Some("57014" | "57P01" | "57P02" | "57P03" | "53300") => Self::Away(error),
+            Some("25P03" | "57014" | "57P01" | "57P02" | "57P03" | "53300") => Self::Away(error),
             Some(_) | None => Self::Other(error.into()),
         }
     }
@@ -84,6 +89,7 @@ impl From<Fault> for Error {
             Fault::Retry(source) => Self::Collided(source.to_string()),
             Fault::Busy(_) => Refusal::conflict("busy", "another command on the same thing is still running; try again").into(),
             Fault::Constraint { constraint, source } => constraint_refusal(&constraint, source),
+            Fault::Unstorable(_) => Self::Malformed("a text holds a character, or a time a year, that cannot be stored".to_owned()),
             Fault::Other(source) => Self::Internal(source),
         }
     }
@@ -98,6 +104,7 @@ fn constraint_refusal(constraint: &str, source: DbErr) -> Error {
         "staff_external_subject_key" => Refusal::conflict("subject_taken", "external_subject belongs to another person"),
         "staff_casino_id_employee_no_key" => Refusal::conflict("employee_no_taken", "the employee number is taken"),
         "gaming_table_casino_id_label_key" | "drop_box_casino_id_label_key" => Refusal::conflict("label_taken", "the label is taken"),
+        "slip_replaced_once" => Refusal::conflict("already_replaced", "another slip stands for that void already"),
         "slip_number_once" => Refusal::conflict("number_taken", "the slip number is taken"),
         _ => {
             return Error::Internal(

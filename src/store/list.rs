@@ -258,7 +258,10 @@ impl Query for Audit {
     async fn fetch(&self, tx: &Tx, context: &Context) -> Result<Page, Error> {
         use entities::audit_log::{Column, Entity};
         let mut when = Condition::all().add(Column::CasinoId.eq(context.casino.id));
-        when = narrow(when, self.session_id, |session| Column::SessionId.eq(session));
+        when = narrow(when, self.session_id, |session| {
+            let other = sea_orm::sea_query::extension::postgres::PgExpr::contains(Expr::col(Column::OtherSessionIds), vec![session]);
+            Column::SessionId.eq(session).or(other)
+        });
         when = narrow(when, self.actor_id, |actor| Column::ActorId.eq(actor));
         when = narrow(when, self.correlation_id.as_deref(), |correlation| {
             Column::CorrelationId.eq(correlation)

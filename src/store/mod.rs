@@ -95,8 +95,12 @@ impl Db {
 }
 
 impl Tx {
-    pub async fn commit(self) -> Result<(), Fault> {
-        Ok(self.inner.commit().await?)
+    /// Keeps what was written. A line that breaks here leaves the outcome unknown: it may be kept.
+    pub async fn commit(self) -> Result<(), Error> {
+        self.inner.commit().await.map_err(|error| match Fault::from(error) {
+            Fault::Away(source) => Error::OutcomeUnknown(source.to_string()),
+            fault => fault.into(),
+        })
     }
 
     /// One statement that answers one JSON value.

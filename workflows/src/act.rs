@@ -25,11 +25,18 @@ acts! {
     CREATE_SESSION = "session.create", [PitBoss, Admin, System];
     PREPARE_SESSION = "session.prepare", [PitBoss, Admin];
     MOVE_SESSION = "session.move", [PitBoss, Compliance, Admin, System];
+    BEGIN_OPENING = "session.begin_opening", [];
+    SCHEDULE_DROP = "session.schedule_drop", [];
+    TAKE_BACK = "session.take_back", [];
+    BEGIN_CLOSING = "session.begin_closing", [];
+    CANCEL_SESSION = "session.cancel", [];
+    FORCE_CLOSE = "session.force_close", [];
+    FINALIZE_SESSION = "session.finalize", [];
+    FINALIZE_REPORT = "report.finalize", [];
     ROLL_OVER = "session.rollover", [PitBoss, Admin];
     COUNT_TRAY = "snapshot.count", [PitBoss, Admin];
     VERIFY_TRAY = "snapshot.verify", [PitBoss, Admin];
     REQUEST_SLIP = "slip.request", [PitBoss, Admin];
-    ADVANCE_SLIP = "slip.advance", [PitBoss, Cashier, Admin];
     ISSUE_SLIP = "slip.issue", [Cashier, Admin];
     /// The runner is only named: the one signature nobody gives.
     CARRY_SLIP = "slip.carry", [];
@@ -59,6 +66,12 @@ acts! {
     /// Soft counts, manifests, rundown: not the cage, not security.
     READ_COUNTS = "counts.read", [PitBoss, CountTeam, Compliance, Admin];
     READ_AUDIT = "audit.read", [Compliance, Admin];
+}
+
+/// The name under which a session's move is signed: its edge's own. Who may ask stands on the edge.
+pub fn of_move(verb: &str) -> Act {
+    let moves = [BEGIN_OPENING, SCHEDULE_DROP, TAKE_BACK, BEGIN_CLOSING, CANCEL_SESSION, FORCE_CLOSE, FINALIZE_SESSION];
+    moves.into_iter().find(|act| act.name.ends_with(verb)).unwrap_or(MOVE_SESSION)
 }
 
 impl Act {

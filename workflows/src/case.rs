@@ -3,7 +3,7 @@
 //! Everything a command may do to a session is a function of this crate over a case. What came of it leaves as [`Changes`], which
 //! only [`Case::finish`] makes: the store's one state-changing function takes nothing else, so an unjudged change cannot be expressed.
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, SubsecRound, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::Serialize;
 use uuid::Uuid;
@@ -34,7 +34,7 @@ pub struct Context {
     pub new_id: fn() -> Uuid,
 }
 
-/// A second person whose PIN has been proved. Only the engine proves one.
+/// A second person whose PIN has been proved. The engine makes one after the proof, and nobody else has a reason to.
 #[derive(Clone, Debug)]
 pub struct Cosigner(pub Staff);
 
@@ -46,6 +46,7 @@ pub struct Case {
     events: Vec<Event>,
     taken: Vec<Taken>,
     transitions: Vec<Transition>,
+    keeps_findings: bool,
 }
 
 impl Context {
@@ -60,7 +61,8 @@ impl Context {
         pointer: &str,
         follows: Option<(DateTime<Utc>, &str)>,
     ) -> Result<DateTime<Utc>, Refusal> {
-        let Some(time) = given else {
+        // Postgres keeps microseconds: a finer time would not equal itself when read again.
+        let Some(time) = given.map(|time| time.trunc_subsecs(6)) else {
             return Ok(follows.map_or(self.at, |(fact, _)| self.at.max(fact)));
         };
         if time > self.at + CLOCK_SLACK {
@@ -82,6 +84,7 @@ impl Case {
             events: Vec::new(),
             taken: Vec::new(),
             transitions: Vec::new(),
+            keeps_findings: false,
         }
     }
 
@@ -170,7 +173,7 @@ impl Case {
     pub(crate) fn take(&mut self, context: &Context, decision: &Decision<Status>) {
         let from = self.now.session.status;
         crate::session::enter(&mut self.now, context, decision);
-        self.taken.push(decision.taken());
+        self.taken.push(decision.taken(self.now.session.id));
         let session = &self.now.session;
         self.transitions.push(Transition {
             id: (context.new_id)(),
@@ -179,7 +182,8 @@ impl Case {
             verb: decision.verb().to_owned(),
             from_status: from,
             to_status: session.status,
-            trigger: decision.taken().trigger,
+            trigger: decision.trigger(),
+            note: None,
             taken_by: context.caller.id,
             taken_at: context.at,
         });
@@ -188,7 +192,7 @@ impl Case {
             table_id: session.table_id,
             from,
             to: session.status,
-            trigger: decision.taken().trigger,
+            trigger: decision.trigger(),
         });
         if session.status == Status::DropScheduled {
             self.events.push(Event::DropScheduled {
@@ -197,6 +201,26 @@ impl Case {
                 drop_scheduled_for: session.drop_scheduled_for,
             });
         }
+    }
+
+    /// What the person said when they asked for the edge just taken.
+    pub(crate) fn annotate(&mut self, note: Option<String>) {
+        if let Some(transition) = self.transitions.last_mut() {
+            transition.note = note;
+        }
+    }
+
+    /// Looks with the detectors before an edge is judged. What they find is kept even where the edge is refused: a finding is a fact.
+    pub(crate) fn look_first(&mut self, context: &Context) {
+        let known = self.now.exceptions.clone();
+        detectors::observe(self, context);
+        rundown::refresh(self, context);
+        self.keeps_findings = self.now.exceptions != known;
+    }
+
+    /// A refusal of this command must not lose what the detectors found before it was judged.
+    pub fn keeps_findings(&self) -> bool {
+        self.keeps_findings
     }
 
     /// After every fact or command: takes each automatic edge that is open until none is, then lets the detectors look and,

@@ -1,8 +1,9 @@
 //! A tray or a slip by denomination: `{"10000":20,"2500":40}` is 3,000.00 (domain §2).
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 
-use serde::de::Error as _;
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::money::MAX_CENTS;
@@ -12,8 +13,66 @@ use crate::refusal::Flaw;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chipset(BTreeMap<i64, i64>);
 
-/// A chipset as a client writes it: any text may stand where a denomination should.
-pub type RawChipset = BTreeMap<String, i64>;
+/// A chipset as a client writes it: any text may stand where a denomination should. The same key twice is refused: one of the two
+/// counts would be lost without a word.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RawChipset(BTreeMap<String, i64>);
+
+/// More keys than any chip list or currency has.
+pub const MAX_KEYS: usize = 64;
+
+impl Deref for RawChipset {
+    type Target = BTreeMap<String, i64>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl FromIterator<(String, i64)> for RawChipset {
+    fn from_iter<T: IntoIterator<Item = (String, i64)>>(pieces: T) -> Self {
+        Self(pieces.into_iter().collect())
+    }
+}
+
+impl RawChipset {
+    /// The same chips, zero counts dropped.
+    #[must_use]
+    pub fn without_zeros(&self) -> Self {
+        self.iter().filter(|(_, count)| **count != 0).map(|(cents, count)| (cents.clone(), *count)).collect()
+    }
+
+    /// Adds a denomination; false when it is there already.
+    pub fn add(&mut self, denomination: String, count: i64) -> bool {
+        self.0.insert(denomination, count).is_none()
+    }
+}
+
+impl<'de> Deserialize<'de> for RawChipset {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Pieces)
+    }
+}
+
+struct Pieces;
+
+impl<'de> Visitor<'de> for Pieces {
+    type Value = RawChipset;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("an object of denomination to pieces")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawChipset, A::Error> {
+        let mut raw = RawChipset::default();
+        while let Some((denomination, count)) = map.next_entry::<String, i64>()? {
+            if !raw.add(denomination.clone(), count) {
+                return Err(A::Error::custom(format!("{denomination} stands twice")));
+            }
+        }
+        Ok(raw)
+    }
+}
 
 impl Chipset {
     /// Admits what a client sent against the casino's chip list, or names every flaw under `pointer`.
@@ -27,9 +86,12 @@ impl Chipset {
     }
 
     fn parse(raw: &RawChipset, pointer: &str, known: impl Fn(i64) -> bool) -> Result<Self, Vec<Flaw>> {
+        if raw.len() > MAX_KEYS {
+            return Err(vec![Flaw::new(pointer, format!("more than {MAX_KEYS} denominations"))]);
+        }
         let mut pieces = BTreeMap::new();
         let mut flaws = Vec::new();
-        for (denomination, &count) in raw {
+        for (denomination, &count) in raw.iter() {
             let at = format!("{pointer}/{}", escape(denomination));
             match denomination.parse::<i64>() {
                 Ok(cents) if cents > 0 && cents.to_string() == *denomination && known(cents) => {

@@ -16,12 +16,13 @@ use crate::manifest;
 use crate::money::MAX_CENTS;
 use crate::record::{Document, Drop, EvidenceManifest, ManifestItem, Slip, SoftCount, Staff};
 use crate::refusal::{Flaw, Refusal, flawless};
+use crate::role::Role;
 use crate::word::{CountStanding, Custody, DocumentKind, SlipStatus, Status, SubjectKind};
 
 /// The most papers one box may be said to hold: far beyond any table's day.
-const MAX_DOCUMENTS: usize = 1000;
-/// The largest team.
-const MAX_TEAM: usize = 20;
+pub const MAX_DOCUMENTS: usize = 1000;
+/// The largest team: what a casino may ask for, too.
+pub const MAX_TEAM: i32 = 50;
 
 /// What the count room sends.
 #[derive(Clone, Debug)]
@@ -63,7 +64,7 @@ pub fn submit(
     )?;
     supersedes(case, drop_id, given)?;
     let manifest = admit(context, given)?;
-    team(cases, context, given, people)?;
+    team(cases, context, &drop, given, people)?;
     let standing = standing(case, &drop, given)?;
     let counted_at = context.time(given.counted_at, "/counted_at", drop.received_at.map(|at| (at, "the receipt")))?;
     let expected = manifest::expected(case.dossier(), &drop);
@@ -142,7 +143,10 @@ fn admit(context: &Context, given: &Count) -> Result<EvidenceManifest, Refusal> 
             format!("a count team is at least {} different people", smallest.max(2)),
         ));
     }
-    if given.team.len() > MAX_TEAM {
+    if given.team.iter().collect::<BTreeSet<_>>().len() != given.team.len() {
+        flaws.push(Flaw::new("/team", "names somebody twice"));
+    }
+    if i32::try_from(given.team.len()).is_ok_and(|members| members > MAX_TEAM) {
         flaws.push(Flaw::new("/team", format!("more than {MAX_TEAM} people")));
     }
     match Chipset::admit_currency(&given.currency, "/evidence_manifest/currency") {
@@ -151,15 +155,12 @@ fn admit(context: &Context, given: &Count) -> Result<EvidenceManifest, Refusal> 
         Ok(_) => {}
     }
     flawless(flaws)?;
-    Ok(EvidenceManifest {
-        currency: given
-            .currency
-            .iter()
-            .filter(|(_, count)| **count != 0)
-            .map(|(cents, count)| (cents.clone(), *count))
-            .collect(),
-        documents: given.documents.clone(),
-    })
+    let documents = given.documents.iter().map(|paper| Document {
+        // A space around a number is nobody's number.
+        number: paper.number.as_deref().map(str::trim).filter(|number| !number.is_empty()).map(ToOwned::to_owned),
+        ..paper.clone()
+    });
+    Ok(EvidenceManifest { currency: given.currency.without_zeros(), documents: documents.collect() })
 }
 
 fn amount_flaw(pointer: &str, amount: i64) -> Option<Flaw> {
@@ -213,12 +214,16 @@ fn sum_flaw(given: &Count, currency_cents: i64) -> Option<Flaw> {
 }
 
 /// Nobody counts what they signed: no slip, no snapshot, no removal of the sessions in the box (WAC 230-15-610).
-fn team(cases: &[Case], context: &Context, given: &Count, people: &[Staff]) -> Result<(), Refusal> {
+fn team(cases: &[Case], context: &Context, drop: &Drop, given: &Count, people: &[Staff]) -> Result<(), Refusal> {
     for id in given.team.iter().chain([&context.caller.id]) {
         let Some(person) = people.iter().chain([&context.caller]).find(|person| person.id == *id) else {
             return Err(Refusal::NotFound("staff"));
         };
-        if cases.iter().any(|case| signed_what_is_counted(case, *id)) {
+        if person.role == Role::System {
+            return Err(Refusal::forbidden(act::SUBMIT_COUNT.who, "the daemon itself counts nothing"));
+        }
+        // A file brings many boxes: only the sessions in this one concern its team.
+        if cases.iter().filter(|case| is_in(case, drop)).any(|case| signed_what_is_counted(case, *id)) {
             let detail = format!(
                 "{} ({}) signed a slip, a tray count or a removal of a session in this box",
                 person.name, person.employee_no
@@ -231,6 +236,14 @@ fn team(cases: &[Case], context: &Context, given: &Count, people: &[Staff]) -> R
 
 fn signed_what_is_counted(case: &Case, staff: Uuid) -> bool {
     let removals = [act::REMOVE_BOX.name, act::WITNESS_REMOVAL.name];
+    if case
+        .dossier()
+        .slips
+        .iter()
+        .any(|slip| case.dossier().parties_of(slip).contains(&staff))
+    {
+        return true;
+    }
     case.dossier()
         .signatures
         .iter()
@@ -258,7 +271,7 @@ fn standing(case: &Case, drop: &Drop, given: &Count) -> Result<CountStanding, Re
     match given.agreed_cents {
         Some(agreed) if agreed == given.drop_total_cents => Ok(CountStanding::Accepted),
         Some(_) => Err(Refusal::invalid("/agreed_cents", "the agreed amount is the drop total")),
-        None if is_counted(case) || drop.counted_at.is_some() => Err(Refusal::invalid(
+        None if given.supersedes_id.is_some() && (is_counted(case) || drop.counted_at.is_some()) => Err(Refusal::invalid(
             "/agreed_cents",
             "a recount of a counted box must be accepted: the two counts differ and no third is agreed",
         )),
@@ -287,9 +300,9 @@ fn record(cases: &mut [Case], main: usize, context: &Context, drop: &Drop, count
             let at = context.at;
             update(case, drop.id, |drop| drop.counted_at = drop.counted_at.or(Some(at)));
         }
-        let concerned = case.session().id == drop.session_id || concerns(case, drop, &count);
-        if concerned {
+        if concerns(case, drop, &count) {
             case.dossier_mut().counts.push(count.clone());
+            late(case, context, drop.id, &format!("count {id}"));
         }
     }
     let case = &mut cases[main];
@@ -310,16 +323,22 @@ fn record(cases: &mut [Case], main: usize, context: &Context, drop: &Drop, count
         soft_count_id: id,
         accepted,
     });
-    late(case, context, drop.id, "count");
     id
 }
 
-/// A session has a slip in the box, or a slip of it was found there.
-fn concerns(case: &Case, drop: &Drop, count: &SoftCount) -> bool {
-    let in_box = |slip: &Slip| {
+/// The session the box was removed from, or one with a slip in it.
+fn is_in(case: &Case, drop: &Drop) -> bool {
+    let holds = |slip: &Slip| {
         slip.status == SlipStatus::DepositedInDropbox
             && slip.drop_box_id == Some(drop.drop_box_id)
             && slip.drop_box_use == Some(drop.drop_box_use)
     };
-    case.dossier().slips.iter().any(in_box) || count.manifest.iter().any(|item| item.session_id == Some(case.session().id))
+    case.session().id == drop.session_id || case.dossier().slips.iter().any(holds)
+}
+
+/// A session is in the box, or a slip of it was found there, by this count or by one before it.
+fn concerns(case: &Case, drop: &Drop, count: &SoftCount) -> bool {
+    is_in(case, drop)
+        || case.dossier().counts.iter().any(|before| before.drop_event_id == drop.id)
+        || count.manifest.iter().any(|item| item.session_id == Some(case.session().id))
 }

@@ -1,6 +1,6 @@
 //! Removal, delivery and receipt of a drop box (domain §7). A custody fact carries no amount, and no irregularity loses the fact.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use uuid::Uuid;
 
 use crate::act;
@@ -49,6 +49,10 @@ pub fn remove(case: &mut Case, context: &Context, given: &Removal, witness: &Cos
             "a cancelled session was never in play: its box goes with the table's next session",
         ));
     }
+    decide(
+        MACHINE.edge(None, "remove").ok_or(Refusal::NotFound("transition"))?,
+        &case.scene(context),
+    )?;
     two_people(context, witness)?;
     let taken = case
         .dossier()
@@ -58,7 +62,7 @@ pub fn remove(case: &mut Case, context: &Context, given: &Removal, witness: &Cos
     removable(case, &taken, given.emergency)?;
     let standing = taken.on_table_id == Some(case.session().table_id);
     let replacement = replacement(case, given, &taken, standing)?;
-    let follows = case.session().activated_at.map(|at| (at, "the opening of the table"));
+    let follows = last_before(case, &taken);
     let drop = Drop {
         id: (context.new_id)(),
         casino_id: context.casino.id,
@@ -71,11 +75,12 @@ pub fn remove(case: &mut Case, context: &Context, given: &Removal, witness: &Cos
         seq_no: case.dossier().own_drops().map(|drop| drop.seq_no).max().unwrap_or(0) + 1,
         gaming_day: context.gaming_day(),
         removed_in: case.session().status,
-        scheduled_for: case.session().drop_scheduled_for,
+        scheduled_for: unspent_schedule(case),
         removed_at: context.time(given.removed_at, "/removed_at", follows)?,
         removed_by: context.caller.id,
         witnessed_by: witness.0.id,
         emergency: taken.kind == BoxKind::Emergency,
+        stood_on_table: standing,
         delivered_at: None,
         delivered_by: None,
         delivered_scan_at: None,
@@ -83,10 +88,29 @@ pub fn remove(case: &mut Case, context: &Context, given: &Removal, witness: &Cos
         received_by: None,
         received_seal_no: None,
         counted_at: None,
+        count_waived: false,
         note: note(given.note.as_deref(), "/note")?,
         created_at: context.at,
     };
     Ok(record_removal(case, context, drop, witness, standing))
+}
+
+/// What a removal follows: the opening, the removal that put the box there, the last paper dropped into it.
+fn last_before(case: &Case, taken: &DropBox) -> Option<(DateTime<Utc>, &'static str)> {
+    let dossier = case.dossier();
+    let opened = dossier.session.activated_at.map(|at| (at, "the opening of the table"));
+    let placed = dossier.own_drops().filter(|drop| drop.replacement_box_id == Some(taken.id));
+    let placed = placed.map(|drop| (drop.removed_at, "the removal that put this box on the table")).max();
+    let inside = dossier.slips.iter().filter(|slip| slip.drop_box_id == Some(taken.id) && slip.drop_box_use == Some(taken.use_no));
+    let filled = inside.filter_map(|slip| slip.deposited_at).map(|at| (at, "the last slip dropped into the box")).max();
+    [opened, placed, filled].into_iter().flatten().max()
+}
+
+/// The plan this removal fulfils. The first removal after a schedule spends it, though slips may hold the session back.
+fn unspent_schedule(case: &Case) -> Option<DateTime<Utc>> {
+    let session = case.session();
+    let spent = case.dossier().own_drops().any(|drop| drop.seq_no > session.dropped_through_seq);
+    session.drop_scheduled_for.filter(|_| !spent)
 }
 
 fn record_removal(case: &mut Case, context: &Context, drop: Drop, witness: &Cosigner, standing: bool) -> Uuid {
@@ -127,6 +151,9 @@ fn two_people(context: &Context, witness: &Cosigner) -> Result<(), Refusal> {
     let (remover, witness) = (&context.caller, &witness.0);
     if remover.id == witness.id {
         return Err(Refusal::invalid("/witnessed_by/staff_id", "a removal needs two different people"));
+    }
+    if witness.role == Role::System {
+        return Err(Refusal::forbidden(act::REMOVE_BOX.who, "the daemon itself cannot sign anything"));
     }
     let table_games = |role: Role| role.department() == Department::TableGames;
     if table_games(remover.role) && table_games(witness.role) {
@@ -210,7 +237,14 @@ pub fn deliver(
     delivered_scan_at: Option<DateTime<Utc>>,
 ) -> Result<(), Refusal> {
     let drop = case.dossier().drop_event(id).ok_or(Refusal::NotFound("drop"))?.clone();
+    decide(
+        MACHINE
+            .edge(Some(Custody::Removed), "deliver")
+            .ok_or(Refusal::NotFound("transition"))?,
+        &case.scene(context),
+    )?;
     if drop.delivered_at.is_some() {
+        let (delivered_at, delivered_scan_at) = (delivered_at.map(micros), delivered_scan_at.map(micros));
         let same = delivered_at.is_none_or(|at| Some(at) == drop.delivered_at)
             && delivered_scan_at.is_none_or(|at| Some(at) == drop.delivered_scan_at);
         return if same {
@@ -289,14 +323,32 @@ pub(crate) fn update(case: &mut Case, id: Uuid, change: impl Fn(&mut Drop)) {
     case.dossier_mut().drops.iter_mut().filter(|drop| drop.id == id).for_each(change);
 }
 
+/// As Postgres keeps it.
+fn micros(time: DateTime<Utc>) -> DateTime<Utc> {
+    time.trunc_subsecs(6)
+}
+
 /// A fact for a session already FINALIZED is stored and flagged; it changes nothing else (domain §9).
 pub(crate) fn late(case: &mut Case, context: &Context, drop_id: Uuid, fact: &str) {
     if !case.is_finalized() {
         return;
     }
+    let facts = serde_json::json!([{ "fact": fact, "at": context.at, "by": context.caller.id }]);
     let finding = Finding {
-        detail: serde_json::json!({ "fact": fact, "drop_event_id": drop_id }),
+        // What came late is part of the finding: the next late fact is another one.
+        found: Some(facts.clone()),
+        detail: serde_json::json!({ "drop_event_id": drop_id }),
         ..Finding::new(Category::LateEvent, SubjectKind::Drop, drop_id)
     };
+    let open = case.dossier().unresolved().find(|exception| finding.is_about(exception)).map(|open| open.id);
+    if let Some(open) = open {
+        // One unresolved row per subject: the fact joins the others nobody has judged yet.
+        exception::rewrite(case, open, |row| {
+            if let Some(known) = row.found.as_mut().and_then(serde_json::Value::as_array_mut) {
+                known.extend(facts.as_array().cloned().unwrap_or_default());
+            }
+        });
+        return;
+    }
     exception::raise(case, context, finding, Some(context.caller.id));
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -32,8 +33,10 @@ pub struct Predecessor {
     pub id: Uuid,
     pub status: Status,
     pub closer: Option<Snapshot>,
-    /// A box of it was removed, or compliance has waived that one is missing.
+    /// A box of it was removed from the table, or compliance has waived that one is missing.
     pub removed: bool,
+    /// The box it left on the table.
+    pub drop_box_id: Option<Uuid>,
 }
 
 /// Everything known about one session.
@@ -83,16 +86,38 @@ impl Dossier {
         self.snapshots.iter().any(|other| other.supersedes_id == Some(snapshot_id))
     }
 
-    /// The opener, once verified.
+    /// The opener: the last verified count, until a verified recount supersedes it.
     pub fn opener(&self) -> Option<&Snapshot> {
-        self.standing_snapshot(SnapshotKind::Open)
-            .filter(|snapshot| snapshot.verified_by.is_some())
+        self.verified_snapshot(SnapshotKind::Open)
     }
 
-    /// The closer, once verified.
+    /// The closer: the last verified count, until a verified recount supersedes it.
     pub fn closer(&self) -> Option<&Snapshot> {
-        self.standing_snapshot(SnapshotKind::Close)
-            .filter(|snapshot| snapshot.verified_by.is_some())
+        self.verified_snapshot(SnapshotKind::Close)
+    }
+
+    /// A recount nobody has verified yet takes nothing away (domain §5: a snapshot counts once verified).
+    fn verified_snapshot(&self, kind: SnapshotKind) -> Option<&Snapshot> {
+        let verified = || self.snapshots.iter().filter(|snapshot| snapshot.kind == kind && snapshot.verified_by.is_some());
+        verified()
+            .filter(|snapshot| !verified().any(|other| other.supersedes_id == Some(snapshot.id)))
+            .max_by_key(|snapshot| (snapshot.created_at, snapshot.id))
+    }
+
+    /// The last slip verified after a closer was counted: chips moved behind the count. A counter's clock may run ahead of ours, so
+    /// the earlier of its time and ours holds.
+    pub fn moved_behind(&self, closer: &Snapshot) -> Option<DateTime<Utc>> {
+        let counted = closer.counted_at.min(closer.created_at);
+        let verified = self.slips.iter().filter(|slip| slip.status.counts()).filter_map(|slip| slip.verified_at);
+        verified.max().filter(|moved| *moved > counted)
+    }
+
+    /// The removals whose count this session waits for: its own, and those of boxes that hold a slip of it.
+    pub fn awaited_drops(&self) -> impl Iterator<Item = &Drop> {
+        self.drops.iter().filter(|drop| {
+            let holds = |slip: &Slip| slip.drop_box_id == Some(drop.drop_box_id) && slip.drop_box_use == Some(drop.drop_box_use);
+            drop.session_id == self.session.id || self.slips.iter().any(holds)
+        })
     }
 
     /// Removals of this very session, in order.
@@ -158,6 +183,24 @@ impl Dossier {
             .filter(|signature| signature.subject_id == subject_id)
             .map(|signature| signature.staff_id)
             .collect()
+    }
+
+    /// Everybody with a part in a slip: by signature, and by name, since a slip that passed on was signed under another session.
+    pub fn parties_of(&self, slip: &Slip) -> BTreeSet<Uuid> {
+        let mut parties = self.signers_of(slip.id);
+        parties.insert(slip.requested_by);
+        let table = [slip.issued_by, slip.runner_id, slip.dealer_id, slip.verified_by];
+        let after = [slip.cage_received_by, slip.deposited_by, slip.voided_by, slip.void_cosigned_by];
+        parties.extend(table.into_iter().chain(after).flatten());
+        parties
+    }
+
+    /// A slip in no box, or in one that has been removed.
+    pub fn is_removed_with_its_box(&self, slip: &Slip) -> bool {
+        match (slip.drop_box_id, slip.drop_box_use) {
+            (Some(drop_box), Some(use_no)) => self.removal_of(drop_box, use_no).is_some(),
+            (_, _) => true,
+        }
     }
 
     pub fn slip(&self, id: Uuid) -> Option<&Slip> {

@@ -88,6 +88,25 @@ impl Finding {
         }
     }
 
+    /// Another finding about the same thing.
+    pub fn is_same_subject(&self, other: &Self) -> bool {
+        (self.category, self.subject_kind, &self.subject_id) == (other.category, other.subject_kind, &other.subject_id)
+    }
+
+    /// Tells several irregularities of one subject as one finding: none covers another.
+    pub fn together(findings: Vec<Self>) -> Option<Self> {
+        findings.into_iter().reduce(|mine, its| {
+            let both = |mine: Option<Value>, its: Option<Value>| Some(serde_json::json!([mine, its]));
+            Self {
+                expected: both(mine.expected, its.expected),
+                found: both(mine.found, its.found),
+                variance_cents: mine.variance_cents.map_or(its.variance_cents, |cents| Some(cents + its.variance_cents.unwrap_or(0))),
+                detail: serde_json::json!({ "findings": [mine.detail, its.detail] }),
+                ..mine
+            }
+        })
+    }
+
     /// An exception about the same thing.
     pub fn is_about(&self, exception: &Exception) -> bool {
         exception.category == self.category && exception.subject_kind == self.subject_kind && exception.subject_id == self.subject_id
@@ -104,13 +123,19 @@ pub(crate) fn raise(case: &mut Case, context: &Context, finding: Finding, by: Op
     if let Some(open) = case.dossier().unresolved().find(|exception| finding.is_about(exception)) {
         return open.id;
     }
+    let id = (context.new_id)();
+    push(case, context, id, finding, by);
+    id
+}
+
+fn push(case: &mut Case, context: &Context, id: Uuid, finding: Finding, by: Option<Uuid>) {
     let hours = if finding.category == Category::SlipNumberGap {
         SLIP_GAP_DUE_HOURS
     } else {
         DUE_HOURS
     };
     let exception = Exception {
-        id: (context.new_id)(),
+        id,
         casino_id: context.casino.id,
         session_id: case.session().id,
         category: finding.category,
@@ -134,7 +159,7 @@ pub(crate) fn raise(case: &mut Case, context: &Context, finding: Finding, by: Op
         no_longer_observed_at: None,
         version: 1,
     };
-    let (id, category, variance_cents) = (exception.id, exception.category, exception.variance_cents);
+    let (category, variance_cents) = (exception.category, exception.variance_cents);
     let (session_id, table_id) = (case.session().id, case.session().table_id);
     case.tell(Event::ExceptionRaised {
         exception_id: id,
@@ -144,7 +169,6 @@ pub(crate) fn raise(case: &mut Case, context: &Context, finding: Finding, by: Op
         variance_cents,
     });
     case.dossier_mut().exceptions.push(exception);
-    id
 }
 
 /// A person raises one: category MANUAL.
@@ -161,14 +185,20 @@ pub fn raise_manually(case: &mut Case, context: &Context, detail: &str, variance
         Status::Reconciled,
     ];
     case.expect_status(BEFORE_THE_END, "an exception raised by hand")?;
+    decide(
+        MACHINE.edge(None, "raise").ok_or(Refusal::NotFound("transition"))?,
+        &case.scene(context),
+    )?;
     let detail = narrative(detail, "/detail")?;
-    // Each is about itself: two people may raise two about one session.
     let finding = Finding {
         variance_cents,
         detail: serde_json::json!({ "narrative": detail }),
-        ..Finding::new(Category::Manual, SubjectKind::Exception, (context.new_id)())
+        ..Finding::new(Category::Manual, SubjectKind::Exception, "")
     };
-    let id = raise(case, context, finding, Some(context.caller.id));
+    // Each is about itself, so that two people may raise two about one session.
+    let id = (context.new_id)();
+    let finding = Finding { subject_id: id.to_string(), ..finding };
+    push(case, context, id, finding, Some(context.caller.id));
     case.sign_as_caller(context, (SubjectKind::Exception, id), act::RAISE_EXCEPTION);
     Ok(id)
 }
@@ -195,14 +225,23 @@ pub fn resolve(case: &mut Case, context: &Context, id: Uuid, reason: ReasonCode,
         );
         return Err(Refusal::segregation("resolver_is_independent", context.caller.id, detail));
     }
+    if waive && reason == ReasonCode::ReferredToInvestigation {
+        return Err(Refusal::invalid(
+            "/waive",
+            "what is referred to investigation stays unresolved and cannot be waived",
+        ));
+    }
     case.sign_as_caller(context, (SubjectKind::Exception, id), act::RESOLVE_EXCEPTION);
     if reason == ReasonCode::ReferredToInvestigation {
-        return refer(case, context, &exception, waive, &narrative);
+        return refer(case, context, &exception, &narrative);
     }
     take(case, context, id, &decision, |row| {
         (row.reason_code, row.resolution_note) = (Some(reason), Some(narrative.clone()));
         (row.resolved_by, row.resolved_at) = (Some(context.caller.id), Some(context.at));
     });
+    if decision.to() == Waived {
+        let_go(case, &exception);
+    }
     let (session_id, table_id, category) = (case.session().id, case.session().table_id, exception.category);
     case.tell(Event::ExceptionResolved {
         exception_id: id,
@@ -214,14 +253,30 @@ pub fn resolve(case: &mut Case, context: &Context, id: Uuid, reason: ReasonCode,
     Ok(())
 }
 
-/// Referred to investigation: said and owned, and it goes on blocking.
-fn refer(case: &mut Case, context: &Context, exception: &Exception, waive: bool, narrative: &str) -> Result<(), Refusal> {
-    if waive {
-        return Err(Refusal::invalid(
-            "/waive",
-            "what is referred to investigation stays unresolved and cannot be waived",
-        ));
+/// What compliance gives up, the floor gives up: a lost box leaves the table, so that the next session can have another.
+fn let_go(case: &mut Case, exception: &Exception) {
+    let own = case.session().drop_box_id;
+    let lost = exception.category == Category::DropMissing && !case.is_finalized();
+    let dossier = case.dossier_mut();
+    for drop_box in dossier.floor.boxes.iter_mut().filter(|drop_box| lost && Some(drop_box.id) == own) {
+        crate::session::place(drop_box, None);
     }
+}
+
+/// A waived count stands for every session with a slip in the box. `others` are their cases.
+pub fn spread_waiver(own: &Case, others: &mut [Case], id: Uuid) {
+    let Some(waived) = own.dossier().exception(id).filter(|row| row.status == Waived && row.category == Category::CountOverdue) else {
+        return;
+    };
+    for drop in others.iter_mut().flat_map(|case| case.dossier_mut().drops.iter_mut()) {
+        if drop.id.to_string() == waived.subject_id {
+            drop.count_waived = true;
+        }
+    }
+}
+
+/// Referred to investigation: said and owned, and it goes on blocking.
+fn refer(case: &mut Case, context: &Context, exception: &Exception, narrative: &str) -> Result<(), Refusal> {
     let note = |row: &mut Exception| {
         (row.reason_code, row.resolution_note) = (Some(ReasonCode::ReferredToInvestigation), Some(narrative.to_owned()));
         row.owner = Some(context.caller.id);
@@ -297,8 +352,16 @@ pub(crate) fn parties(dossier: &Dossier, exception: &Exception) -> BTreeSet<Uuid
             parties.extend(drop.map(|drop| drop_parties(dossier, drop)).unwrap_or_default());
         }
         SubjectKind::Session => parties.extend(session_parties(dossier, exception.category)),
-        SubjectKind::Snapshot | SubjectKind::Slip | SubjectKind::Exception | SubjectKind::Report | SubjectKind::SoftCount => {
+        // Raised by hand: whoever raised it. To acknowledge it or judge it makes nobody a party.
+        SubjectKind::Exception => {}
+        SubjectKind::Snapshot | SubjectKind::Slip | SubjectKind::Report | SubjectKind::SoftCount => {
             parties.extend(subject.map(|subject| dossier.signers_of(subject)).unwrap_or_default());
+            parties.extend(
+                subject
+                    .and_then(|id| dossier.slip(id))
+                    .map(|slip| dossier.parties_of(slip))
+                    .unwrap_or_default(),
+            );
         }
     }
     parties

@@ -27,6 +27,8 @@ pub mod role;
 pub mod rollover;
 pub mod rundown;
 pub mod session;
+pub mod shift;
 pub mod slip;
 pub mod snapshot;
+pub mod timetable;
 pub mod word;

@@ -8,6 +8,7 @@ use std::fmt::Display;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::case::Context;
 use crate::dossier::Dossier;
@@ -57,6 +58,8 @@ pub struct Gate {
     pub needs: &'static str,
     /// Who can supply it.
     pub who: &'static [Role],
+    /// About the person who asks: no evidence opens it to them, somebody else must ask.
+    pub personal: bool,
     pub check: fn(&Scene<'_>) -> Verdict,
 }
 
@@ -93,6 +96,8 @@ pub struct Machine<S: 'static> {
 /// An edge that was taken, as answers and events tell it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Taken {
+    /// The session that moved: a count may move several.
+    pub session_id: Uuid,
     pub from: String,
     pub to: String,
     pub trigger: Trigger,
@@ -112,8 +117,13 @@ impl<S: Copy + Display> Decision<S> {
         self.edge.verb
     }
 
-    pub fn taken(&self) -> Taken {
+    pub fn trigger(&self) -> Trigger {
+        self.edge.trigger
+    }
+
+    pub fn taken(&self, session_id: Uuid) -> Taken {
         Taken {
+            session_id,
             from: self.edge.from.map_or_else(String::new, |from| from.to_string()),
             to: self.edge.to.to_string(),
             trigger: self.edge.trigger,
@@ -181,15 +191,13 @@ pub fn decide<S>(edge: &'static Edge<S>, scene: &Scene<'_>) -> Result<Decision<S
     if unmet.is_empty() {
         return Ok(Decision { edge });
     }
-    let personal = unmet
-        .iter()
-        .find(|gate| gate.code == crate::gates::finalizer_independent::GATE.code);
+    let personal = edge.gates.iter().find(|gate| gate.personal && unmet.iter().any(|found| found.code == gate.code));
     Err(match (personal, scene.by) {
         (Some(gate), Some(by)) => Refusal::Segregation {
             rule: gate.code,
             person: by.id,
-            detail: gate.detail.clone(),
-            gates: unmet.clone(),
+            detail: gate.report(scene).detail,
+            gates: unmet,
         },
         (Some(_) | None, _) => Refusal::GatesUnmet(unmet),
     })

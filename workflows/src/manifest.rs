@@ -86,26 +86,26 @@ pub fn compare(expected: Vec<ManifestItem>, found: &[Document], elsewhere: &[Sli
     let mut items = expected;
     let mut seen: BTreeSet<(DocumentKind, String)> = BTreeSet::new();
     for document in found {
-        let duplicate = document
+        let again = document
             .number
             .as_ref()
             .is_some_and(|number| !seen.insert((document.kind, number.clone())));
-        if duplicate {
-            items.push(stray(document, MatchOutcome::Duplicate, known(document, elsewhere), drop));
-        } else if let Some(item) = items
-            .iter_mut()
-            .find(|item| item.outcome.is_none() && is_same_paper(item, document))
-        {
+        if let Some(item) = awaited(&mut items, document) {
             item.found_cents = Some(document.amount_cents);
             item.outcome = Some(if item.amount_cents == Some(document.amount_cents) {
                 MatchOutcome::Matched
             } else {
                 MatchOutcome::AmountMismatch
             });
-        } else {
-            let slip = known(document, elsewhere);
-            items.push(stray(document, unexpected(document, slip, drop), slip, drop));
+            continue;
         }
+        let slip = known(document, elsewhere, drop);
+        let outcome = if again {
+            MatchOutcome::Duplicate
+        } else {
+            unexpected(document, slip, drop)
+        };
+        items.push(stray(document, outcome, slip, drop));
     }
     for item in items.iter_mut().filter(|item| item.outcome.is_none()) {
         item.outcome = Some(MatchOutcome::Missing);
@@ -113,17 +113,35 @@ pub fn compare(expected: Vec<ManifestItem>, found: &[Document], elsewhere: &[Sli
     items
 }
 
+/// The paper still awaited that this may be: of two with one number, from two scopes, the one whose amount fits.
+fn awaited<'a>(items: &'a mut [ManifestItem], document: &Document) -> Option<&'a mut ManifestItem> {
+    let open = |item: &ManifestItem| item.outcome.is_none() && is_same_paper(item, document);
+    let fitting = items
+        .iter()
+        .position(|item| open(item) && item.amount_cents == Some(document.amount_cents));
+    let index = fitting.or_else(|| items.iter().position(open))?;
+    items.get_mut(index)
+}
+
 /// Slips are found by number; an opener or a closer may have none, and then stands for itself.
 fn is_same_paper(item: &ManifestItem, document: &Document) -> bool {
     item.kind == document.kind && (item.number.is_none() || item.number == document.number)
 }
 
-fn known<'a>(document: &Document, elsewhere: &'a [Slip]) -> Option<&'a Slip> {
+/// A number means one slip a scope: of several, one of the drop's own days first, then one of its own table, then the latest that could
+/// lie in this box.
+fn known<'a>(document: &Document, elsewhere: &'a [Slip], drop: &Drop) -> Option<&'a Slip> {
     let kind = slip_kind(document.kind)?;
     let number = document.number.as_deref()?;
+    let day = drop.gaming_day.to_string();
     elsewhere
         .iter()
-        .find(|slip| slip.kind == kind && slip.slip_no.is_some_and(|slip_no| slip_no.to_string() == number))
+        .filter(|slip| slip.kind == kind && slip.slip_no.is_some_and(|slip_no| slip_no.to_string() == number))
+        .max_by_key(|slip| {
+            let in_scope = slip.scope_key.as_ref().is_some_and(|key| day.starts_with(key.as_str()));
+            let could_be_here = slip.issued_at.is_some_and(|at| at <= drop.removed_at);
+            (could_be_here, in_scope, slip.table_id == drop.table_id, slip.issued_at, slip.id)
+        })
 }
 
 fn unexpected(document: &Document, slip: Option<&Slip>, drop: &Drop) -> MatchOutcome {

@@ -3,15 +3,13 @@
 //! A record is a plain value. It comes from the database as JSON with the columns' names, and goes back the same way;
 //! what may become of it is decided in the machines, never here. Money is in cents, instants are UTC.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::chipset::Chipset;
+use crate::chipset::{Chipset, RawChipset};
 use crate::role::Role;
 use crate::word::{
     BankMode, BoxKind, Category, CloseReason, CountStanding, CountStatus, DocumentKind, ExceptionStatus, GameType, MatchOutcome, Method,
@@ -259,6 +257,8 @@ pub struct Drop {
     pub removed_by: Uuid,
     pub witnessed_by: Uuid,
     pub emergency: bool,
+    /// The box stood on the table: an emergency box may be used beside the one that does.
+    pub stood_on_table: bool,
     pub delivered_at: Option<DateTime<Utc>>,
     pub delivered_by: Option<Uuid>,
     pub delivered_scan_at: Option<DateTime<Utc>>,
@@ -269,6 +269,9 @@ pub struct Drop {
     pub counted_at: Option<DateTime<Utc>>,
     pub note: Option<String>,
     pub created_at: DateTime<Utc>,
+    /// Derived on read: compliance has waived the overdue count, on whichever session.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub count_waived: bool,
 }
 
 /// A paper found in a box.
@@ -290,7 +293,7 @@ pub struct Document {
 pub struct EvidenceManifest {
     /// Denomination in cents (any positive one: notes, not the chip list) to pieces.
     #[schema(value_type = BTreeMap<String, i64>)]
-    pub currency: BTreeMap<String, i64>,
+    pub currency: RawChipset,
     #[serde(default)]
     pub documents: Vec<Document>,
 }
@@ -426,6 +429,7 @@ pub struct Transition {
     pub from_status: Status,
     pub to_status: Status,
     pub trigger: Trigger,
+    pub note: Option<String>,
     pub taken_by: Uuid,
     pub taken_at: DateTime<Utc>,
 }

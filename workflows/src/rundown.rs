@@ -5,18 +5,13 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::act::Act;
+use crate::act;
 use crate::case::{Case, Context};
 use crate::dossier::Dossier;
 use crate::event::Event;
 use crate::money::ratio_rounded;
 use crate::record::Report;
 use crate::word::{BankMode, CountStatus, MetricGrade, SlipKind, Status, SubjectKind};
-
-const FINALIZE: Act = Act {
-    name: "report.finalize",
-    who: &[],
-};
 
 /// The five figures a win is made of, in cents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +65,9 @@ pub fn figures(dossier: &Dossier) -> Figures {
 pub fn grade(dossier: &Dossier) -> MetricGrade {
     let complete = figures(dossier).missing().is_empty()
         && dossier.slips.iter().all(|slip| slip.status.is_settled())
-        && dossier.drops.iter().all(|drop| dossier.accepted_count(drop.id).is_some())
+        && dossier.awaited_drops().all(|drop| dossier.accepted_count(drop.id).is_some())
+        && dossier.closer().is_some_and(|closer| dossier.moved_behind(closer).is_none())
+        && dossier.slips.iter().all(|slip| dossier.is_removed_with_its_box(slip))
         && dossier.unresolved().next().is_none();
     if complete {
         MetricGrade::Authoritative
@@ -193,7 +190,7 @@ pub(crate) fn seal(case: &mut Case, context: &Context) {
     };
     (report.finalized_at, report.finalized_by) = (Some(context.at), Some(context.caller.id));
     let (id, session_id, win_loss_stat_cents) = (report.id, report.session_id, report.win_loss_stat_cents);
-    case.sign_as_caller(context, (SubjectKind::Report, id), FINALIZE);
+    case.sign_as_caller(context, (SubjectKind::Report, id), act::FINALIZE_REPORT);
     case.tell(Event::RundownFinalized {
         session_id,
         table_id,

@@ -1,6 +1,6 @@
 //! The session: ten states, and the edges between them (domain §4). Read the table to know the law.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::act::{self};
@@ -19,11 +19,14 @@ use crate::refusal::{GateReport, Refusal};
 use crate::role::Role::{self, Admin, Compliance, PitBoss, System};
 use crate::word::Status::{Closed, Closing, Counted, DropScheduled, Dropped, Finalized, Open, Opening, ReadyToOpen, Reconciled};
 use crate::word::Trigger::{self, Auto, Command};
-use crate::word::{CloseReason, Status, SubjectKind};
+use crate::word::{BoxKind, CloseReason, Status, SubjectKind};
 
 const FLOOR: &[Role] = &[PitBoss, Admin];
 const FLOOR_AND_JOBS: &[Role] = &[PitBoss, Admin, System];
 const NOBODY: &[Role] = &[];
+
+/// Nobody plans a drop farther ahead.
+const FARTHEST_PLAN: TimeDelta = TimeDelta::days(366);
 
 /// One line an edge, so that the table reads as the specification's own.
 const fn edge(
@@ -262,17 +265,24 @@ pub fn prepare(case: &mut Case, drop_box_id: Option<Uuid>, shift_id: Option<Uuid
 
 /// A box can be given to this table: it belongs here or nowhere, and is in no other place.
 pub(crate) fn free_for(dossier: &Dossier, drop_box: &DropBox) -> Result<(), Refusal> {
+    match elsewhere(dossier, drop_box) {
+        Some(obstacle) => Err(Refusal::conflict("box_elsewhere", format!("box {} {obstacle}", drop_box.label))),
+        None => Ok(()),
+    }
+}
+
+/// Why a box cannot stand on this table.
+pub(crate) fn elsewhere(dossier: &Dossier, drop_box: &DropBox) -> Option<&'static str> {
     let table = &dossier.floor.table;
-    let obstacle = if drop_box.table_id.is_some_and(|owner| owner != table.id) {
-        "belongs to another table"
+    if drop_box.table_id.is_some_and(|owner| owner != table.id) {
+        Some("belongs to another table")
     } else if drop_box.on_table_id.is_some_and(|place| place != table.id) {
-        "stands on another table"
+        Some("stands on another table")
     } else if drop_box.in_custody {
-        "is removed and not yet counted"
+        Some("is removed and not yet counted")
     } else {
-        return Ok(());
-    };
-    Err(Refusal::conflict("box_elsewhere", format!("box {} {obstacle}", drop_box.label)))
+        None
+    }
 }
 
 /// Takes the edge a person or a job asks for, if its evidence is complete.
@@ -284,11 +294,15 @@ pub fn advance(case: &mut Case, context: &Context, ask: &Move) -> Result<(), Ref
     if ask.drop_scheduled_for.is_some() && ask.to != DropScheduled {
         return Err(Refusal::invalid("/drop_scheduled_for", "belongs to DROP_SCHEDULED only"));
     }
-    let close_note = match edge.verb {
+    let note = match edge.verb {
         "cancel" | "force_close" => Some(narrative(ask.note.as_deref().unwrap_or_default(), "/note")?),
         _ => crate::case::note(ask.note.as_deref(), "/note")?,
     };
     let time = drop_time(case, context, ask)?;
+    if ask.to == Finalized {
+        // Evidence of a neighbour may have come since: the closer before, a count of a shared box.
+        case.look_first(context);
+    }
     let decision = decide(
         edge,
         &Scene {
@@ -301,19 +315,13 @@ pub fn advance(case: &mut Case, context: &Context, ask: &Move) -> Result<(), Ref
         session.drop_scheduled_for = time;
     }
     if ask.to == Closed {
-        session.close_note = close_note;
+        session.close_note.clone_from(&note);
     }
     case.take(context, &decision);
+    case.annotate(note);
     if context.caller.role != System {
         let id = case.session().id;
-        case.sign_as_caller(
-            context,
-            (SubjectKind::Session, id),
-            act::Act {
-                name: signed_as(decision.verb()),
-                who: &[],
-            },
-        );
+        case.sign_as_caller(context, (SubjectKind::Session, id), act::of_move(decision.verb()));
     }
     if from == Reconciled && case.session().status == Finalized {
         crate::rundown::seal(case, context);
@@ -327,25 +335,16 @@ fn drop_time(case: &Case, context: &Context, ask: &Move) -> Result<Option<DateTi
         return Ok(None);
     }
     let time = ask.drop_scheduled_for.unwrap_or(context.at);
+    if time > context.at + FARTHEST_PLAN {
+        return Err(Refusal::invalid("/drop_scheduled_for", "lies more than a year ahead"));
+    }
+    let time = time.trunc_subsecs(6);
     match case.session().activated_at {
         Some(opened) if time < opened => Err(Refusal::invalid(
             "/drop_scheduled_for",
             format!("lies before the table opened, at {opened}"),
         )),
         Some(_) | None => Ok(Some(time)),
-    }
-}
-
-fn signed_as(verb: &'static str) -> &'static str {
-    match verb {
-        "begin_opening" => "session.begin_opening",
-        "schedule_drop" => "session.schedule_drop",
-        "take_back" => "session.take_back",
-        "begin_closing" => "session.begin_closing",
-        "cancel" => "session.cancel",
-        "force_close" => "session.force_close",
-        "finalize" => "session.finalize",
-        other => other,
     }
 }
 
@@ -381,7 +380,13 @@ fn not_asked(case: &Case, context: &Context, ask: &Move) -> Refusal {
         (false, Closed, true) => "only a table that was opened can be force closed; without force a session not yet open is cancelled",
         (_, _, _) => "there is no such edge",
     };
-    MACHINE.illegal(from, ask.to, detail)
+    let mut refusal = MACHINE.illegal(from, ask.to, detail);
+    if let Refusal::IllegalTransition { allowed, .. } = &mut refusal {
+        // A schedule is taken back to where it came from alone.
+        let other = |edge: &Edge<Status>| edge.verb == "take_back" && case.session().scheduled_from != Some(edge.to);
+        allowed.retain(|to| !MACHINE.edges_from(Some(from)).any(|edge| other(edge) && edge.to.to_string() == *to));
+    }
+    refusal
 }
 
 /// Every edge out of the current state with its gates judged: the answer before anyone tries.
@@ -419,11 +424,11 @@ pub(crate) fn enter(dossier: &mut Dossier, context: &Context, decision: &Decisio
             let removed_at = dossier.own_drops().last().map(|drop| drop.removed_at);
             let session = &mut dossier.session;
             session.scheduled_from = Some(from);
-            if decision.taken().trigger == Auto {
+            if decision.trigger() == Auto {
                 session.drop_scheduled_for = removed_at;
             }
         }
-        Dropped if decision.taken().trigger == Auto => {
+        Dropped if decision.trigger() == Auto => {
             let last = dossier
                 .own_drops()
                 .max_by_key(|drop| drop.seq_no)
@@ -438,7 +443,8 @@ pub(crate) fn enter(dossier: &mut Dossier, context: &Context, decision: &Decisio
         Closing => (dossier.session.closing_started_at, dossier.session.closing_started_by) = (Some(at), by),
         Closed => close(dossier, context, decision.verb()),
         Reconciled => {
-            dossier.session.counted_at = dossier.session.counted_at.or(Some(at));
+            let counted = dossier.drop_total_cents().map(|_| at);
+            dossier.session.counted_at = dossier.session.counted_at.or(counted);
             dossier.session.reconciled_at = Some(at);
         }
         Finalized => (dossier.session.finalized_at, dossier.session.finalized_by) = (Some(at), by),
@@ -481,4 +487,17 @@ fn close(dossier: &mut Dossier, context: &Context, verb: &str) {
         _ => session.close_reason.unwrap_or(CloseReason::Normal),
     });
     session.requires_reconciliation = verb == "force_close";
+    if verb == "cancel" {
+        free_emergency_box(dossier);
+    }
+}
+
+/// A cancelled opening gives back the emergency box it had put on the table: no later session would.
+fn free_emergency_box(dossier: &mut Dossier) {
+    let inherited = dossier.floor.predecessor.as_ref().and_then(|before| before.drop_box_id);
+    let (attached, table_id) = (dossier.session.drop_box_id.filter(|id| Some(*id) != inherited), dossier.floor.table.id);
+    let boxes = dossier.floor.boxes.iter_mut().filter(|drop_box| Some(drop_box.id) == attached);
+    for drop_box in boxes.filter(|drop_box| drop_box.kind == BoxKind::Emergency && drop_box.on_table_id == Some(table_id)) {
+        place(drop_box, None);
+    }
 }

@@ -1,7 +1,6 @@
 //! Fills and credits: one machine for both (domain §6).
 
-use std::collections::BTreeSet;
-
+use chrono::{DateTime, SubsecRound, Utc};
 use uuid::Uuid;
 
 use crate::act;
@@ -14,7 +13,7 @@ use crate::record::{ManualRange, Slip, Staff};
 use crate::refusal::Refusal;
 use crate::role::{Department, Role};
 use crate::word::SlipStatus::{Cancelled, DepositedInDropbox, Issued, Requested, VerifiedAtTable, Voided};
-use crate::word::{BankMode, Method, SlipKind, SlipPurpose, SlipScope, SlipStatus, Status, SubjectKind, Trigger};
+use crate::word::{BankMode, CloseReason, Method, SlipKind, SlipPurpose, SlipScope, SlipStatus, Status, SubjectKind, Trigger};
 
 const fn edge(
     verb: &'static str,
@@ -218,7 +217,9 @@ fn replaced(case: &Case, ask: &Request) -> Result<(), Refusal> {
     let Some(id) = ask.replaces_slip_id else {
         return Ok(());
     };
-    let replaced = case.dossier().slip(id).ok_or(Refusal::NotFound("slip"))?;
+    // A slip voided after a rollover belongs to the session before; its chips change this tray now.
+    let before = case.dossier().foreign_slips.iter().find(|slip| slip.id == id);
+    let replaced = case.dossier().slip(id).or(before).ok_or(Refusal::NotFound("slip"))?;
     if replaced.status == Voided && replaced.kind == ask.kind {
         return Ok(());
     }
@@ -285,6 +286,7 @@ fn replace(case: &mut Case, next: Slip) {
 }
 
 fn issue(case: &mut Case, context: &Context, slip: &mut Slip, runner: &Staff, number: &SlipNumber) -> Result<(), Refusal> {
+    series_open(context, slip.kind)?;
     differ(
         "issuer_is_not_requester",
         &context.caller,
@@ -297,6 +299,15 @@ fn issue(case: &mut Case, context: &Context, slip: &mut Slip, runner: &Staff, nu
     case.sign_as_caller(context, (SubjectKind::Slip, slip.id), act::ISSUE_SLIP);
     case.sign(context, (SubjectKind::Slip, slip.id), act::CARRY_SLIP, runner, Method::Named);
     Ok(())
+}
+
+/// A closed series gives no number, also where it was open when the table opened.
+fn series_open(context: &Context, kind: SlipKind) -> Result<(), Refusal> {
+    let open = match kind {
+        SlipKind::Fill => context.casino.fill_series_open,
+        SlipKind::Credit => context.casino.credit_series_open,
+    };
+    if open { Ok(()) } else { Err(Refusal::conflict("series_closed", format!("the {kind} series is closed; an admin opens it"))) }
 }
 
 fn number_slip(slip: &mut Slip, number: &SlipNumber) {
@@ -394,7 +405,7 @@ fn void(case: &mut Case, context: &Context, slip: &mut Slip, reason: &str, cosig
             format!("{} is {} and cannot co-sign a void", witness.name, witness.role),
         ));
     }
-    let parties: Vec<Uuid> = parties(case, slip).into_iter().collect();
+    let parties: Vec<Uuid> = case.dossier().parties_of(slip).into_iter().collect();
     differ(
         "void_witness_is_independent",
         witness,
@@ -407,24 +418,6 @@ fn void(case: &mut Case, context: &Context, slip: &mut Slip, reason: &str, cosig
     case.sign_as_caller(context, (SubjectKind::Slip, slip.id), act::VOID_SLIP);
     case.sign(context, (SubjectKind::Slip, slip.id), act::WITNESS_VOID, witness, Method::Pin);
     Ok(())
-}
-
-/// Everybody with a part in a slip, by signature and by name.
-pub(crate) fn parties(case: &Case, slip: &Slip) -> BTreeSet<Uuid> {
-    let mut parties = case.dossier().signers_of(slip.id);
-    parties.insert(slip.requested_by);
-    parties.extend(
-        [
-            slip.issued_by,
-            slip.runner_id,
-            slip.dealer_id,
-            slip.verified_by,
-            slip.cage_received_by,
-        ]
-        .into_iter()
-        .flatten(),
-    );
-    parties
 }
 
 /// The cashier counts a credit's chips into the cage and signs: a fact, not a state.
@@ -481,7 +474,7 @@ pub struct OfflineSlip<'a> {
     pub request: Request,
     pub slip_no: i64,
     /// When it was written.
-    pub issued_at: chrono::DateTime<chrono::Utc>,
+    pub issued_at: DateTime<Utc>,
     pub requester: &'a Cosigner,
     pub runner: &'a Staff,
 }
@@ -496,6 +489,12 @@ pub fn enter_offline(
     scopes_taken: &[String],
 ) -> Result<Uuid, Refusal> {
     case.expect_status(LATER_STEPS, "a slip written by hand")?;
+    if case.session().close_reason == Some(CloseReason::Cancelled) {
+        return Err(Refusal::conflict(
+            "session_cancelled",
+            "a cancelled session was never in play: no chips moved",
+        ));
+    }
     decide(
         MACHINE.edge(None, "enter_offline").ok_or(Refusal::NotFound("transition"))?,
         &case.scene(context),
@@ -556,10 +555,11 @@ fn reserved<'a>(ranges: &'a [ManualRange], entry: &OfflineSlip<'_>) -> Option<&'
     fitting.max_by_key(|range| range.created_at)
 }
 
-/// The slip as its request was first answered: what a replay of the `request_id` gets again.
-pub fn as_requested(slip: &Slip) -> Slip {
+/// The slip as its request was first answered, by the session it was asked of: what a replay of the `request_id` gets again.
+pub fn as_requested(slip: &Slip, session_id: Uuid) -> Slip {
     let offline = slip.captured_offline;
     Slip {
+        session_id,
         status: if offline { Issued } else { Requested },
         slip_scope: slip.slip_scope.filter(|_| offline),
         scope_key: slip.scope_key.clone().filter(|_| offline),
@@ -595,13 +595,29 @@ pub fn as_requested(slip: &Slip) -> Slip {
 
 /// A replay of a request asks for the very same.
 pub fn is_same_request(slip: &Slip, ask: &Request) -> bool {
-    let chipset: RawChipset = ask
-        .chipset
-        .iter()
-        .filter(|(_, count)| **count != 0)
-        .map(|(cents, count)| (cents.clone(), *count))
-        .collect();
-    let same_chips = serde_json::to_value(&slip.chipset).ok() == serde_json::to_value(chipset).ok();
+    !slip.captured_offline && asks_the_same(slip, ask)
+}
+
+/// A replay of a hand-written slip's entry names the very same paper.
+pub fn is_same_entry(slip: &Slip, ask: &Request, paper: &Paper) -> bool {
+    let written = (slip.slip_no, slip.issued_at, slip.runner_id, slip.requested_by);
+    let named = (Some(paper.slip_no), Some(paper.issued_at.trunc_subsecs(6)), Some(paper.runner_id), paper.requester_id);
+    let in_scope = paper.scope_key.is_none() || paper.scope_key == slip.scope_key;
+    slip.captured_offline && written == named && in_scope && asks_the_same(slip, ask)
+}
+
+/// What identifies a paper written by hand.
+#[derive(Clone, Debug)]
+pub struct Paper {
+    pub slip_no: i64,
+    pub scope_key: Option<String>,
+    pub issued_at: DateTime<Utc>,
+    pub runner_id: Uuid,
+    pub requester_id: Uuid,
+}
+
+fn asks_the_same(slip: &Slip, ask: &Request) -> bool {
+    let same_chips = serde_json::to_value(&slip.chipset).ok() == serde_json::to_value(ask.chipset.without_zeros()).ok();
     (slip.kind, slip.purpose, slip.replaces_slip_id, &slip.note) == (ask.kind, ask.purpose, ask.replaces_slip_id, &ask.note) && same_chips
 }
 

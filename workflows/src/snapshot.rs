@@ -32,6 +32,9 @@ pub fn count(case: &mut Case, context: &Context, given: &TrayCount, cosigner: Op
     let supersedes_id = superseded(case, given)?;
     let follows = match given.kind {
         SnapshotKind::Open => case.session().opened_at.map(|at| (at, "the beginning of the opening")),
+        SnapshotKind::Close if case.session().closing_started_at.is_some() => {
+            case.session().closing_started_at.map(|at| (at, "the beginning of the closing"))
+        }
         SnapshotKind::Close | SnapshotKind::Rundown => case.session().activated_at.map(|at| (at, "the opening of the table")),
     };
     let expected_total_cents = expected(case, given.kind);
@@ -52,6 +55,9 @@ pub fn count(case: &mut Case, context: &Context, given: &TrayCount, cosigner: Op
         note: note(given.note.as_deref(), "/note")?,
         created_at: context.at,
     };
+    if let Some(Cosigner(cosigner)) = cosigner {
+        may_verify(cosigner, context.caller.id)?;
+    }
     let id = snapshot.id;
     case.sign_as_caller(context, (SubjectKind::Snapshot, id), act::COUNT_TRAY);
     if given.kind == SnapshotKind::Rundown {

@@ -28,7 +28,7 @@ use crate::store::list::Query;
 /// The longest chip list.
 const MAX_DENOMINATIONS: usize = 64;
 /// Nobody counts in a larger team; at least two, because two counts need two people.
-const TEAM: std::ops::RangeInclusive<i32> = 2..=50;
+const TEAM: std::ops::RangeInclusive<i32> = 2..=workflows::count::MAX_TEAM;
 /// A window or a limit in minutes: at most a week.
 const MINUTES: std::ops::RangeInclusive<i32> = 0..=7 * 24 * 60;
 /// A deadline in hours: at most a year, so that a date plus a deadline is always a date.

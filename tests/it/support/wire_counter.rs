@@ -3,7 +3,7 @@
 //! It reads the frontend half of the protocol: packets without a type until the startup is done, then a type byte and a length. A round trip
 //! is a message after which the client waits: a simple query, or the end of an extended one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,6 +32,8 @@ pub struct Said {
     pub prepared_by: BTreeMap<(u32, String), usize>,
     /// Of the round trip under way, by connection.
     begun: BTreeMap<u32, Trip>,
+    /// Connections in a transaction.
+    open: BTreeSet<u32>,
 }
 
 /// One message after which the client waits, and what it was for.
@@ -47,7 +49,7 @@ pub enum Trip {
     Ping,
 }
 
-/// Where the wire is cut: counted in round trips from now on.
+/// Where the wire is cut: counted from now on, in round trips that are a command's own (no preparing, no ping).
 #[derive(Clone, Copy, Debug)]
 pub enum Cut {
     /// The message never reaches Postgres.
@@ -108,7 +110,7 @@ impl Wire {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             let said = self.said();
-            if said.open_transactions() == 0 {
+            if said.open.is_empty() {
                 return said;
             }
             assert!(Instant::now() < deadline, "a transaction stays open: {:#?}", said.trips);
@@ -154,6 +156,8 @@ impl Shared {
             () = back(server_reads, client_writes, &swallow) => {}
             _ = dead.changed() => {}
         }
+        // Postgres rolls back what was open.
+        lock(&self.said).open.remove(&id);
     }
 
     /// Client to server, message by message.
@@ -161,8 +165,8 @@ impl Shared {
         let mut messages = Messages::default();
         while let Ok(true) = messages.fill(&mut client).await {
             while let Some(message) = messages.next() {
-                let waits = lock(&self.said).hear(connection, &message);
-                match if waits { self.count_down() } else { None } {
+                let counts = lock(&self.said).hear(connection, &message);
+                match if counts { self.count_down() } else { None } {
                     Some(Cut::Before(_)) => return,
                     Some(Cut::After(_)) => swallow.store(true, Ordering::SeqCst),
                     None => {}
@@ -233,15 +237,10 @@ impl Messages {
 }
 
 impl Said {
-    fn open_transactions(&self) -> usize {
-        let times = |word: &str| self.trips.iter().filter(|trip| matches!(trip, Trip::Query(text) if text.starts_with(word))).count();
-        times("BEGIN").saturating_sub(times("COMMIT") + times("ROLLBACK"))
-    }
-
-    /// Takes a message down; whether the client waits for an answer now.
+    /// Takes a message down; whether it is one of a command's own round trips.
     fn hear(&mut self, connection: u32, message: &Message) -> bool {
         let trip = match message.kind {
-            Some(b'Q') => Trip::Query(text(&message.bytes[5..])),
+            Some(b'Q') => Trip::Query(self.note_transaction(connection, text(&message.bytes[5..]))),
             Some(b'S' | b'F' | b'H') => self.begun.remove(&connection).unwrap_or(Trip::Ping),
             Some(b'P') => {
                 let (name, body) = (text(&message.bytes[5..]), &message.bytes[5..]);
@@ -256,8 +255,18 @@ impl Said {
             }
             _ => return false,
         };
+        let counts = matches!(trip, Trip::Query(_) | Trip::Execute);
         self.trips.push(trip);
-        true
+        counts
+    }
+
+    fn note_transaction(&mut self, connection: u32, query: String) -> String {
+        if query.starts_with("BEGIN") {
+            self.open.insert(connection);
+        } else if query.starts_with("COMMIT") || query.starts_with("ROLLBACK") {
+            self.open.remove(&connection);
+        }
+        query
     }
 }
 

@@ -47,21 +47,27 @@ pub const ALL: &[(&[Category], Detector)] = &[
     (&[Category::HoldDeviation], hold_deviation::detect),
 ];
 
-/// Everything the detectors see now; of several findings about one thing the first stands.
+/// Everything the detectors see now that nobody has judged, one finding a thing: what several of them see about it is told together.
 pub fn findings(dossier: &Dossier, casino: &Casino) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = Vec::new();
+    let mut subjects: Vec<Vec<Finding>> = Vec::new();
     for finding in ALL.iter().flat_map(|(_, detect)| detect(dossier, casino)) {
-        let known = |other: &Finding| {
-            other.category == finding.category && other.subject_kind == finding.subject_kind && other.subject_id == finding.subject_id
-        };
-        if !findings.iter().any(known) {
-            findings.push(finding);
+        match subjects.iter_mut().find(|known| known[0].is_same_subject(&finding)) {
+            Some(known) => known.push(finding),
+            None => subjects.push(vec![finding]),
         }
     }
-    findings
+    subjects.into_iter().filter_map(|seen| unjudged(dossier, seen)).collect()
 }
 
-/// Raises what is new, and marks what is seen no longer. A finding equal to one a person has resolved is not raised again.
+/// A finding equal to one a person has resolved is not raised again: neither all that was seen of a thing together, nor a part of it.
+fn unjudged(dossier: &Dossier, seen: Vec<Finding>) -> Option<Finding> {
+    let judged = |finding: &Finding| dossier.exceptions.iter().any(|row| !row.status.is_unresolved() && finding.equals(row));
+    Finding::together(seen.clone())
+        .filter(|all| !judged(all))
+        .and_then(|_| Finding::together(seen.into_iter().filter(|finding| !judged(finding)).collect()))
+}
+
+/// Raises what is new, and marks what is seen no longer.
 pub(crate) fn observe(case: &mut Case, context: &Context) {
     let session = case.session();
     if session.status == Status::Finalized || session.close_reason == Some(CloseReason::Cancelled) {
@@ -71,11 +77,6 @@ pub(crate) fn observe(case: &mut Case, context: &Context) {
     unobserve(case, context, &findings);
     for finding in findings {
         let open = case.dossier().unresolved().find(|exception| finding.is_about(exception)).cloned();
-        let judged = case
-            .dossier()
-            .exceptions
-            .iter()
-            .any(|exception| !exception.status.is_unresolved() && finding.equals(exception));
         match open {
             Some(open) if finding.equals(&open) && open.no_longer_observed_at.is_none() => {}
             Some(open) => exception::rewrite(case, open.id, |row| {
@@ -83,7 +84,6 @@ pub(crate) fn observe(case: &mut Case, context: &Context) {
                 (row.variance_cents, row.detail) = (finding.variance_cents, finding.detail.clone());
                 row.no_longer_observed_at = None;
             }),
-            None if judged => {}
             None => {
                 exception::raise(case, context, finding, None);
             }

@@ -10,13 +10,16 @@ pub const GATE: Gate = Gate {
     code: "boxes_counted",
     needs: "every box must be delivered, received and counted",
     who: &[Role::Security, Role::CountTeam],
+    personal: false,
     check,
 };
 
 fn check(scene: &Scene<'_>) -> Verdict {
     let dossier = scene.dossier;
-    let mut missing: Vec<String> = dossier.drops.iter().filter_map(|drop| uncounted(dossier, drop)).collect();
-    for slip in &dossier.slips {
+    let mut missing: Vec<String> = dossier.awaited_drops().filter_map(|drop| uncounted(dossier, drop)).collect();
+    // A box compliance has given up for lost takes its papers with it.
+    let lost = dossier.is_waived(Category::DropMissing, &dossier.session.id.to_string());
+    for slip in dossier.slips.iter().filter(|_| !lost) {
         if let (Some(drop_box), Some(use_no)) = (slip.drop_box_id, slip.drop_box_use)
             && dossier.removal_of(drop_box, use_no).is_none()
         {
@@ -28,15 +31,15 @@ fn check(scene: &Scene<'_>) -> Verdict {
         }
     }
     if missing.is_empty() {
-        Ok(format!("{} boxes are counted", dossier.drops.len()))
+        Ok(format!("{} boxes are counted", dossier.awaited_drops().count()))
     } else {
         Err(missing.join("; "))
     }
 }
 
-/// What a removed box still lacks. A COUNT_OVERDUE waived by compliance stands for its count.
+/// What a removed box still lacks. A `COUNT_OVERDUE` waived by compliance, on whichever session, stands for its count.
 fn uncounted(dossier: &Dossier, drop: &Drop) -> Option<String> {
-    if dossier.is_waived(Category::CountOverdue, &drop.id.to_string()) {
+    if drop.count_waived || dossier.is_waived(Category::CountOverdue, &drop.id.to_string()) {
         return None;
     }
     let lacks = if drop.delivered_at.is_none() {

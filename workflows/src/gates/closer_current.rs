@@ -7,6 +7,7 @@ pub const GATE: Gate = Gate {
     code: "closer_current",
     needs: "a recount of the closing tray must supersede the closer",
     who: &[Role::PitBoss, Role::Admin],
+    personal: false,
     check,
 };
 
@@ -14,15 +15,8 @@ fn check(scene: &Scene<'_>) -> Verdict {
     let Some(closer) = scene.dossier.closer() else {
         return Err("there is no verified closer".to_owned());
     };
-    let last = scene
-        .dossier
-        .slips
-        .iter()
-        .filter(|slip| slip.status.counts())
-        .filter_map(|slip| slip.verified_at)
-        .max();
-    match last {
-        Some(moved) if moved > closer.counted_at => Err(format!("a slip was verified at {moved}, after the closer was counted")),
-        Some(_) | None => Ok("no slip was verified after the closer was counted".to_owned()),
+    match scene.dossier.moved_behind(closer) {
+        Some(moved) => Err(format!("a slip was verified at {moved}, after the closer was counted")),
+        None => Ok("no slip was verified after the closer was counted".to_owned()),
     }
 }

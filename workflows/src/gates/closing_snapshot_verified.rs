@@ -8,15 +8,14 @@ pub const GATE: Gate = Gate {
     code: "closing_snapshot_verified",
     needs: "the closing tray must be counted and verified by a second person",
     who: &[Role::PitBoss, Role::Dealer],
+    personal: false,
     check,
 };
 
 fn check(scene: &Scene<'_>) -> Verdict {
-    if let Some(closer) = scene.dossier.closer() {
-        return Ok(format!("closer {} is verified", closer.id));
+    match scene.dossier.standing_snapshot(SnapshotKind::Close) {
+        None => Err("no closer is counted".to_owned()),
+        Some(closer) if closer.verified_by.is_some() => Ok(format!("closer {} is verified", closer.id)),
+        Some(closer) => Err(format!("closer {} waits for its verifier", closer.id)),
     }
-    Err(match scene.dossier.standing_snapshot(SnapshotKind::Close) {
-        None => "no closer is counted".to_owned(),
-        Some(closer) => format!("closer {} waits for its verifier", closer.id),
-    })
 }

@@ -8,6 +8,7 @@ pub const GATE: Gate = Gate {
     code: "count_before_close",
     needs: "the drop must be counted first",
     who: &[Role::CountTeam, Role::Security],
+    personal: false,
     check,
 };
 

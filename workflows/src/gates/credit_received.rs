@@ -8,6 +8,7 @@ pub const GATE: Gate = Gate {
     code: "credit_received",
     needs: "the cage must count and sign the credit first",
     who: &[Role::Cashier, Role::Admin],
+    personal: false,
     check,
 };
 

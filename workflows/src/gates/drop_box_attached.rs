@@ -4,11 +4,13 @@ use crate::dossier::Dossier;
 use crate::machine::{Gate, Scene, Verdict};
 use crate::record::DropBox;
 use crate::role::Role;
+use crate::session::elsewhere;
 
 pub const GATE: Gate = Gate {
     code: "drop_box_attached",
     needs: "a drop box of this table, or an emergency box, must be free and set; the predecessor's box must have been removed",
     who: &[Role::PitBoss, Role::Security],
+    personal: false,
     check,
 };
 
@@ -30,15 +32,8 @@ fn check(scene: &Scene<'_>) -> Verdict {
 }
 
 fn obstacle(dossier: &Dossier, drop_box: &DropBox) -> Option<String> {
-    let table = &dossier.floor.table;
-    if drop_box.table_id.is_some_and(|owner| owner != table.id) {
-        return Some(format!("box {} belongs to another table", drop_box.label));
-    }
-    if drop_box.on_table_id.is_some_and(|place| place != table.id) {
-        return Some(format!("box {} stands on another table", drop_box.label));
-    }
-    if drop_box.in_custody {
-        return Some(format!("box {} is removed and not yet counted", drop_box.label));
+    if let Some(elsewhere) = elsewhere(dossier, drop_box) {
+        return Some(format!("box {} {elsewhere}", drop_box.label));
     }
     dossier
         .box_on_table()

@@ -7,6 +7,7 @@ pub const GATE: Gate = Gate {
     code: "drop_box_present",
     needs: "a drop box must stand on the table",
     who: &[Role::Security, Role::Admin],
+    personal: false,
     check,
 };
 

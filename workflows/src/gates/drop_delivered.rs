@@ -7,6 +7,7 @@ pub const GATE: Gate = Gate {
     code: "drop_delivered",
     needs: "the box must be delivered to the count room first",
     who: &[Role::Security, Role::Admin],
+    personal: false,
     check,
 };
 

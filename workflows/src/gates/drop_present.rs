@@ -8,12 +8,14 @@ pub const GATE: Gate = Gate {
     code: "drop_present",
     needs: "the drop box must be removed",
     who: &[Role::Security, Role::Admin],
+    personal: false,
     check,
 };
 
 fn check(scene: &Scene<'_>) -> Verdict {
     let session = &scene.dossier.session;
-    let removals = scene.dossier.own_drops().count();
+    // An emergency box used beside the standing one leaves the session's own box on the table.
+    let removals = scene.dossier.own_drops().filter(|drop| drop.stood_on_table).count();
     if removals > 0 {
         Ok(format!("{removals} removals"))
     } else if scene.dossier.is_waived(Category::DropMissing, &session.id.to_string()) {

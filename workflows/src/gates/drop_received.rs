@@ -7,6 +7,7 @@ pub const GATE: Gate = Gate {
     code: "drop_received",
     needs: "the box must be received by the count room first",
     who: &[Role::CountTeam, Role::Admin],
+    personal: false,
     check,
 };
 

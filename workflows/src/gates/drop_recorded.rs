@@ -7,6 +7,7 @@ pub const GATE: Gate = Gate {
     code: "drop_recorded",
     needs: "the drop box must be removed by two people, one of them not of table games",
     who: &[Role::Security, Role::Admin],
+    personal: false,
     check,
 };
 

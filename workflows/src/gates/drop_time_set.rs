@@ -7,6 +7,7 @@ pub const GATE: Gate = Gate {
     code: "drop_time_set",
     needs: "a drop time must be given",
     who: &[Role::PitBoss, Role::Admin],
+    personal: false,
     check,
 };
 

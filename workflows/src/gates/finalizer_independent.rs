@@ -13,6 +13,7 @@ pub const GATE: Gate = Gate {
     code: "finalizer_independent",
     needs: "somebody who signed neither closer nor count must finalize",
     who: &[Role::Compliance, Role::Admin],
+    personal: true,
     check,
 };
 

@@ -8,6 +8,7 @@ pub const GATE: Gate = Gate {
     code: "need_set",
     needs: "the table's par must be set",
     who: &[Role::Admin],
+    personal: false,
     check,
 };
 

@@ -7,6 +7,7 @@ pub const GATE: Gate = Gate {
     code: "no_live_session",
     needs: "the table's live session must be closed or cancelled first",
     who: &[Role::PitBoss, Role::Admin],
+    personal: false,
     check,
 };
 

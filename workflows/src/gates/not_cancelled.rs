@@ -8,6 +8,7 @@ pub const GATE: Gate = Gate {
     code: "not_cancelled",
     needs: "a cancelled session stays closed",
     who: &[Role::Compliance],
+    personal: false,
     check,
 };
 

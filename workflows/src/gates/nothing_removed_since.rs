@@ -7,6 +7,7 @@ pub const GATE: Gate = Gate {
     code: "nothing_removed_since",
     needs: "nothing can undo a removal: the drop takes its course",
     who: &[Role::Security, Role::Admin],
+    personal: false,
     check,
 };
 

@@ -8,15 +8,14 @@ pub const GATE: Gate = Gate {
     code: "opening_snapshot_verified",
     needs: "the opening tray must be counted and verified by a second person",
     who: &[Role::PitBoss, Role::Dealer],
+    personal: false,
     check,
 };
 
 fn check(scene: &Scene<'_>) -> Verdict {
-    if let Some(opener) = scene.dossier.opener() {
-        return Ok(format!("opener {} is verified", opener.id));
+    match scene.dossier.standing_snapshot(SnapshotKind::Open) {
+        None => Err("no opener is counted".to_owned()),
+        Some(opener) if opener.verified_by.is_some() => Ok(format!("opener {} is verified", opener.id)),
+        Some(opener) => Err(format!("opener {} waits for its verifier", opener.id)),
     }
-    Err(match scene.dossier.standing_snapshot(SnapshotKind::Open) {
-        None => "no opener is counted".to_owned(),
-        Some(opener) => format!("opener {} waits for its verifier", opener.id),
-    })
 }

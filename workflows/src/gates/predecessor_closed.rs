@@ -7,6 +7,7 @@ pub const GATE: Gate = Gate {
     code: "predecessor_closed",
     needs: "the session before this one must be closed",
     who: &[Role::PitBoss, Role::Admin],
+    personal: false,
     check,
 };
 

@@ -7,6 +7,7 @@ pub const GATE: Gate = Gate {
     code: "removal_unscheduled",
     needs: "a box must have been removed",
     who: &[Role::Security, Role::Admin],
+    personal: false,
     check,
 };
 

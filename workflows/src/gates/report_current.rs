@@ -8,6 +8,7 @@ pub const GATE: Gate = Gate {
     code: "report_current",
     needs: "the report must be computed again",
     who: &[Role::Compliance],
+    personal: false,
     check,
 };
 

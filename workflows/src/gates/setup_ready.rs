@@ -8,6 +8,7 @@ pub const GATE: Gate = Gate {
     code: "setup_ready",
     needs: "the casino's denominations must be set, and the table's par where the bank is imprest",
     who: &[Role::Admin],
+    personal: false,
     check,
 };
 

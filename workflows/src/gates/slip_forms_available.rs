@@ -7,6 +7,7 @@ pub const GATE: Gate = Gate {
     code: "slip_forms_available",
     needs: "both slip series must be open",
     who: &[Role::Admin],
+    personal: false,
     check,
 };
 

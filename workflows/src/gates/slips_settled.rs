@@ -7,6 +7,7 @@ pub const GATE: Gate = Gate {
     code: "slips_settled",
     needs: "every slip must be deposited, voided or cancelled",
     who: &[Role::PitBoss, Role::Cashier],
+    personal: false,
     check,
 };
 

@@ -8,6 +8,7 @@ pub const GATE: Gate = Gate {
     code: "table_active",
     needs: "the table must be activated",
     who: &[Role::Admin],
+    personal: false,
     check,
 };
 

@@ -33,7 +33,7 @@ fn a_tray_holds_known_chips_and_the_total_is_the_server_s() {
     assert_eq!(flaws.len(), 3, "every flaw at once");
     assert!(house.store.snapshots.is_empty());
     house
-        .count_tray("pit-1", session, &of(RawChipset::new()), Some("dealer-1"))
+        .count_tray("pit-1", session, &of(RawChipset::default()), Some("dealer-1"))
         .expect("{} is a counted zero");
     assert_eq!(house.status(session), Status::Open);
 }

@@ -7,7 +7,6 @@ pub mod play;
 pub mod store;
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -340,7 +339,7 @@ fn drop_box(casino: &Casino, label: &str, table_id: Option<Uuid>, at: DateTime<U
 /// Chips worth this many cents, in ones of 100.
 pub fn chips(cents: i64) -> RawChipset {
     assert_eq!(cents % 100, 0, "whole chips");
-    BTreeMap::from([("100".to_owned(), cents / 100)])
+    raw(&[("100", cents / 100)])
 }
 
 pub fn raw(pieces: &[(&str, i64)]) -> RawChipset {

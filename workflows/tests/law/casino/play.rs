@@ -169,7 +169,7 @@ impl House {
         };
         let runner = self.staff(runner).clone();
         let session = self.slip(slip).session_id;
-        let answer = self.command(by, act::ADVANCE_SLIP, session, |case, context| {
+        let answer = self.command(by, act::ISSUE_SLIP, session, |case, context| {
             slip::advance(
                 case,
                 context,
@@ -219,9 +219,14 @@ impl House {
 
     pub fn step(&mut self, by: &str, slip: Uuid, step: &Step<'_>) -> Answer<()> {
         let session = self.slip(slip).session_id;
-        self.command(by, act::ADVANCE_SLIP, session, |case, context| {
-            slip::advance(case, context, slip, step)
-        })
+        let act = match step {
+            Step::Issue { .. } => act::ISSUE_SLIP,
+            Step::Verify { .. } => act::VERIFY_SLIP,
+            Step::Deposit => act::DEPOSIT_SLIP,
+            Step::Void { .. } => act::VOID_SLIP,
+            Step::Cancel { .. } => act::CANCEL_SLIP,
+        };
+        self.command(by, act, session, |case, context| slip::advance(case, context, slip, step))
     }
 
     pub fn cage_receipt(&mut self, by: &str, slip: Uuid, counted: Option<RawChipset>) -> Answer<()> {

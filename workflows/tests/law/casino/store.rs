@@ -100,7 +100,8 @@ impl Store {
             id: before.id,
             status: before.status,
             closer: closer.cloned(),
-            removed: waived || self.drops.iter().any(|drop| drop.session_id == before.id),
+            removed: waived || self.drops.iter().any(|drop| drop.session_id == before.id && drop.stood_on_table),
+            drop_box_id: before.drop_box_id,
         }
     }
 

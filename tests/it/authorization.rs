@@ -1,0 +1,578 @@
+//! Who may ask for what: every route of the contract, every role, the own casino and another's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{EncodingKey, Header};
+use reqwest::Method;
+use rundown::auth::{AuthSettings, TokenIssuer};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::{House, Person, Reply, auth, below, id, tray};
+
+/// A person of each role that can hold a token. None of them has a part in what [`things`] founds.
+const CALLERS: &[(&str, &str)] = &[
+    ("pit_boss", "PB-03"),
+    ("cashier", "CG-02"),
+    ("security", "SC-03"),
+    ("count_team", "CT-04"),
+    ("compliance", "CO-02"),
+    ("admin", "AD-01"),
+    ("dealer", "DL-02"),
+];
+
+const PIT: &[&str] = &["pit_boss", "admin"];
+const CAGE: &[&str] = &["cashier", "admin"];
+const SECURITY: &[&str] = &["security", "admin"];
+const COUNT_ROOM: &[&str] = &["count_team", "admin"];
+const COMPLIANCE: &[&str] = &["compliance", "admin"];
+const ADMIN: &[&str] = &["admin"];
+/// Every role with a token: a dealer never holds one (domain §3).
+const EVERYBODY: &[&str] = &["pit_boss", "cashier", "security", "count_team", "compliance", "admin"];
+/// Counts are not for the cage nor for security (api.md "Who").
+const COUNT_READERS: &[&str] = &["pit_boss", "count_team", "compliance", "admin"];
+
+/// What a route is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Thing {
+    Nothing,
+    /// In play.
+    Session,
+    /// In READY_TO_OPEN.
+    Ready,
+    Snapshot,
+    /// REQUESTED.
+    Slip,
+    /// A credit, verified at the table.
+    Credit,
+    /// Removed, delivered and received.
+    Drop,
+    Exception,
+    Range,
+    Staff,
+    Table,
+}
+
+/// What is sent.
+enum Sent {
+    Empty,
+    Json(Value),
+    Csv(String),
+}
+
+/// One way to use a route: who may, and what is sent about a thing.
+struct Row {
+    method: &'static str,
+    path: &'static str,
+    may: &'static [&'static str],
+    about: Thing,
+    body: fn(&House, Uuid) -> Sent,
+}
+
+fn row(method: &'static str, path: &'static str, may: &'static [&'static str], about: Thing, body: fn(&House, Uuid) -> Sent) -> Row {
+    Row { method, path, may, about, body }
+}
+
+fn empty(_: &House, _: Uuid) -> Sent {
+    Sent::Empty
+}
+
+fn nothing(_: &House, _: Uuid) -> Sent {
+    Sent::Json(json!({}))
+}
+
+/// THE MATRIX. A route that changes its rule with the body stands here once for each.
+fn matrix() -> Vec<Row> {
+    use Thing::{Credit, Drop, Exception, Nothing, Range, Ready, Session, Slip, Snapshot, Staff, Table};
+    let (sessions, slips, soft_counts) =
+        ("/api/v1/table-context/sessions", "/api/v1/table-context/slips", "/api/v1/table-context/soft-counts");
+    let (one, one_slip) = ("/api/v1/table-context/sessions/{id}", "/api/v1/table-context/slips/{id}");
+    let moves = "/api/v1/table-context/sessions/{id}/transitions";
+    let steps = "/api/v1/table-context/slips/{id}/transitions";
+    vec![
+        row("post", sessions, PIT, Table, |_, table| Sent::Json(json!({ "table_id": table }))),
+        row("get", sessions, EVERYBODY, Nothing, empty),
+        row("get", one, EVERYBODY, Session, empty),
+        row("patch", one, PIT, Ready, nothing),
+        row("get", moves, EVERYBODY, Session, empty),
+        row("post", moves, PIT, Session, |_, _| Sent::Json(json!({ "to": "DROP_SCHEDULED" }))),
+        row("post", moves, PIT, Session, |_, _| Sent::Json(json!({ "to": "CLOSING" }))),
+        row("post", moves, PIT, Ready, |_, _| Sent::Json(json!({ "to": "CLOSED", "note": "rain" }))),
+        row("post", "/api/v1/table-context/sessions/{id}/rollover", PIT, Ready, |house, _| {
+            Sent::Json(json!({ "chipset": tray(), "cosign": house.cosign("PB-02") }))
+        }),
+        row("get", "/api/v1/table-context/sessions/{id}/rundown", COUNT_READERS, Session, empty),
+        row("get", "/api/v1/table-context/sessions/{id}/timeline", EVERYBODY, Session, empty),
+        row("post", "/api/v1/table-context/sessions/{id}/snapshots", PIT, Ready, |_, _| {
+            Sent::Json(json!({ "kind": "open", "chipset": tray() }))
+        }),
+        row("post", "/api/v1/table-context/snapshots/{id}/verify", PIT, Snapshot, nothing),
+        row("post", "/api/v1/table-context/sessions/{id}/slips", PIT, Ready, |_, _| {
+            Sent::Json(json!({ "kind": "fill", "request_id": Uuid::now_v7(), "chipset": tray() }))
+        }),
+        row("post", "/api/v1/table-context/sessions/{id}/slips/offline", CAGE, Session, |house, _| {
+            Sent::Json(json!({
+                "kind": "fill", "request_id": Uuid::now_v7(), "slip_no": 1, "chipset": tray(), "issued_at": "2026-03-06T21:00:00Z",
+                "requester": house.cosign("PB-01"), "runner_id": house.staff("SC-01"),
+            }))
+        }),
+        row("get", slips, EVERYBODY, Nothing, empty),
+        row("get", one_slip, EVERYBODY, Slip, empty),
+        row("post", steps, CAGE, Slip, |house, _| Sent::Json(json!({ "to": "ISSUED", "runner_id": house.staff("SC-01") }))),
+        row("post", steps, PIT, Slip, |house, _| Sent::Json(json!({ "to": "VERIFIED_AT_TABLE", "dealer": house.cosign("DL-01") }))),
+        row("post", steps, PIT, Slip, |_, _| Sent::Json(json!({ "to": "DEPOSITED_IN_DROPBOX" }))),
+        row("post", steps, &["cashier", "pit_boss", "admin"], Credit, |house, _| {
+            Sent::Json(json!({ "to": "VOIDED", "reason": "torn", "cosign": house.cosign("CO-01") }))
+        }),
+        row("post", steps, PIT, Slip, |_, _| Sent::Json(json!({ "to": "CANCELLED", "reason": "not needed" }))),
+        row("post", "/api/v1/table-context/slips/{id}/cage-receipt", CAGE, Credit, nothing),
+        row("get", "/api/v1/table-context/slip-series", EVERYBODY, Nothing, empty),
+        row("post", "/api/v1/table-context/slip-series/manual-ranges", ADMIN, Nothing, |_, _| {
+            Sent::Json(json!({ "kind": "fill", "count": 1 }))
+        }),
+        row("post", "/api/v1/table-context/slip-series/manual-ranges/{id}/close", ADMIN, Range, nothing),
+        row("post", "/api/v1/table-context/sessions/{id}/drops", SECURITY, Session, |house, _| {
+            Sent::Json(json!({ "drop_box_id": house.drop_box("BJ-01-B"), "seal_no": "S9", "witnessed_by": house.cosign("SC-02") }))
+        }),
+        row("get", "/api/v1/table-context/drops", EVERYBODY, Nothing, empty),
+        row("post", "/api/v1/table-context/drops/{id}/delivery", SECURITY, Drop, nothing),
+        row("post", "/api/v1/table-context/drops/{id}/receipt", COUNT_ROOM, Drop, |_, _| Sent::Json(json!({ "seal_no": "S1" }))),
+        row("get", "/api/v1/table-context/drops/{id}/manifest", COUNT_READERS, Drop, empty),
+        row("post", soft_counts, COUNT_ROOM, Drop, |house, drop| {
+            let team = ["CT-01", "CT-02", "CT-03"].map(|member| house.staff(member));
+            Sent::Json(json!({
+                "drop_event_id": drop, "drop_total_cents": 0, "count_1_cents": 0, "count_2_cents": 0, "team": team,
+                "evidence_manifest": { "currency": {} },
+            }))
+        }),
+        row("post", "/api/v1/table-context/soft-counts/import", COUNT_ROOM, Nothing, |_, _| {
+            let header = "drop_event_id,drop_total_cents,count_1_cents,count_2_cents,team,currency";
+            Sent::Csv(format!("{header}\n{},0,0,0,CT-01 CT-02 CT-03,\n", Uuid::nil()))
+        }),
+        row("get", "/api/v1/table-context/exceptions", EVERYBODY, Nothing, empty),
+        row("post", "/api/v1/table-context/sessions/{id}/exceptions", COUNT_READERS, Session, |_, _| {
+            Sent::Json(json!({ "category": "MANUAL", "detail": "a chip on the floor" }))
+        }),
+        row("post", "/api/v1/table-context/exceptions/{id}/acknowledge", COMPLIANCE, Exception, nothing),
+        row("post", "/api/v1/table-context/exceptions/{id}/resolve", COMPLIANCE, Exception, |_, _| {
+            Sent::Json(json!({ "reason_code": "SYSTEM_ERROR", "resolution_note": "found" }))
+        }),
+        row("get", "/api/v1/casino", EVERYBODY, Nothing, empty),
+        row("patch", "/api/v1/casino", ADMIN, Nothing, nothing),
+        row("get", "/api/v1/staff", EVERYBODY, Nothing, empty),
+        row("post", "/api/v1/staff", ADMIN, Nothing, |_, _| {
+            Sent::Json(json!({ "employee_no": "PB-77", "name": "Alder", "role": "pit_boss" }))
+        }),
+        row("patch", "/api/v1/staff/{id}", ADMIN, Staff, nothing),
+        row("put", "/api/v1/staff/{id}/pin", ADMIN, Staff, |_, _| Sent::Json(json!({ "pin": "97531" }))),
+        row("get", "/api/v1/me", EVERYBODY, Nothing, empty),
+        row("get", "/api/v1/tables", EVERYBODY, Nothing, empty),
+        row("post", "/api/v1/tables", ADMIN, Nothing, |_, _| Sent::Json(json!({ "label": "PK-77", "type": "poker" }))),
+        row("patch", "/api/v1/tables/{id}", ADMIN, Table, nothing),
+        row("post", "/api/v1/tables/{id}/activate", ADMIN, Table, nothing),
+        row("post", "/api/v1/tables/{id}/deactivate", ADMIN, Table, nothing),
+        row("post", "/api/v1/tables/{id}/par", ADMIN, Table, |_, _| Sent::Json(json!({ "par_cents": 500 }))),
+        row("post", "/api/v1/tables/import", ADMIN, Nothing, |_, _| {
+            Sent::Csv("table,game,pit,par_cents\nPK-78,poker,Pit 2,100\n".to_owned())
+        }),
+        row("get", "/api/v1/drop-boxes", EVERYBODY, Nothing, empty),
+        row("post", "/api/v1/drop-boxes", ADMIN, Table, |_, table| {
+            Sent::Json(json!({ "label": "BJ-77", "kind": "standard", "table_id": table }))
+        }),
+        row("get", "/api/v1/audit", COMPLIANCE, Nothing, empty),
+        row("get", "/api/v1/workflows", EVERYBODY, Nothing, empty),
+        row("get", "/api/v1/workflows/{name}", EVERYBODY, Nothing, empty),
+    ]
+}
+
+/// One of each thing in this casino, by people who call nothing in the matrix.
+async fn things(house: &House) -> BTreeMap<Thing, Uuid> {
+    let parse = |id: String| Uuid::parse_str(&id).expect("an id");
+    let session = house.open_table("BJ-01", "BJ-01-A", tray()).await;
+    let slip = house.request_slip(&session, "fill", "f-1", json!({ "500": 1 })).await;
+    let credit = house.request_slip(&session, "credit", "c-1", json!({ "500": 1 })).await;
+    house.step_slip("CG-01", &credit, json!({ "to": "ISSUED", "runner_id": house.staff("SC-01") })).await.expect(200);
+    house.step_slip("PB-02", &credit, json!({ "to": "VERIFIED_AT_TABLE", "dealer": house.cosign("DL-01") })).await.expect(200);
+    let drop = house.drop_and_bring(&session, "BJ-01-A", Some("BJ-01-B"), "S1").await;
+    let raise = json!({ "category": "MANUAL", "detail": "a chip on the floor" });
+    let exception = id(house.post("PB-01", &format!("sessions/{session}/exceptions"), raise).await.expect(201));
+    let rundown = json!({ "kind": "rundown", "chipset": tray() });
+    let snapshot = id(&house.post("PB-01", &format!("sessions/{session}/snapshots"), rundown).await.expect(201)["snapshot"]);
+    let range = id(house.post("AD-01", "slip-series/manual-ranges", json!({ "kind": "credit", "count": 2 })).await.expect(201));
+    let ready = house.create("BJ-02", "BJ-02-A").await;
+    BTreeMap::from([
+        (Thing::Session, parse(session)),
+        (Thing::Ready, parse(ready)),
+        (Thing::Snapshot, parse(snapshot)),
+        (Thing::Slip, parse(slip)),
+        (Thing::Credit, parse(credit)),
+        (Thing::Drop, parse(drop)),
+        (Thing::Exception, parse(exception)),
+        (Thing::Range, parse(range)),
+        (Thing::Staff, house.staff("DL-02")),
+        (Thing::Table, house.table("BJ-03")),
+    ])
+}
+
+impl Row {
+    /// Asks as somebody about this thing.
+    async fn ask(&self, house: &House, person: &Person, thing: Uuid) -> Reply {
+        let path = self.path.replace("{id}", &thing.to_string()).replace("{name}", "session");
+        let method = Method::from_bytes(self.method.to_uppercase().as_bytes()).expect("a method");
+        let key = Uuid::now_v7().to_string();
+        let keyed = [("idempotency-key", key.as_str())];
+        match (self.body)(house, thing) {
+            Sent::Empty => person.send(method, &path, &[], None).await,
+            Sent::Json(body) => person.send(method, &path, &keyed, Some(body)).await,
+            Sent::Csv(file) => person.raw(method, &path, &[("idempotency-key", &key), ("content-type", "text/csv")], Some(file.into_bytes())).await,
+        }
+    }
+
+    fn name(&self, house: &House) -> String {
+        let body = match (self.body)(house, Uuid::nil()) {
+            Sent::Json(body) => body.get("to").map(|to| format!(" {to}")).unwrap_or_default(),
+            Sent::Empty | Sent::Csv(_) => String::new(),
+        };
+        format!("{} {}{body}", self.method, self.path)
+    }
+}
+
+#[test]
+fn every_route_of_the_contract_has_a_row_and_every_row_a_route() {
+    let document = serde_json::to_value(rundown::api::docs::openapi()).expect("a document");
+    let paths = document["paths"].as_object().expect("paths");
+    let methods = ["get", "post", "put", "patch", "delete"];
+    let routes: BTreeSet<(String, String)> = paths
+        .iter()
+        .flat_map(|(path, item)| methods.iter().filter(|method| item.get(**method).is_some()).map(move |method| ((*method).to_owned(), path.clone())))
+        .collect();
+    let rows: BTreeSet<(String, String)> = matrix().iter().map(|row| (row.method.to_owned(), row.path.to_owned())).collect();
+    assert_eq!(routes.difference(&rows).collect::<Vec<_>>(), Vec::<&(String, String)>::new(), "routes without a row");
+    assert_eq!(rows.difference(&routes).collect::<Vec<_>>(), Vec::<&(String, String)>::new(), "rows without a route");
+}
+
+#[tokio::test]
+async fn each_role_may_what_the_matrix_says_and_nothing_else() {
+    let house = House::open().await;
+    let things = things(&house).await;
+    let mut wrong = Vec::new();
+    for row in matrix() {
+        let thing = things.get(&row.about).copied().unwrap_or_default();
+        let nobody = row.ask(&house, &house.bearer(None), thing).await;
+        let system = row.ask(&house, &house.person("SYSTEM"), thing).await;
+        for (who, reply) in [("no token", nobody), ("the daemon's own principal", system)] {
+            if (reply.status, reply.body["code"].as_str()) != (401, Some("unauthenticated")) {
+                wrong.push(format!("{}: {who} got {} {}", row.name(&house), reply.status, reply.text));
+            }
+        }
+        // Those who may not ask first: a refusal changes nothing, so each finds the thing as it was.
+        let (may, may_not): (Vec<_>, Vec<_>) = CALLERS.iter().partition(|(role, _)| row.may.contains(role));
+        for (role, caller) in may_not {
+            let reply = row.ask(&house, &house.person(caller), thing).await;
+            if (reply.status, reply.body["code"].as_str()) != (403, Some("forbidden")) {
+                wrong.push(format!("{}: {role} got {} {}", row.name(&house), reply.status, reply.text));
+            }
+        }
+        for (role, caller) in may {
+            let reply = row.ask(&house, &house.person(caller), thing).await;
+            let refused = reply.status == 401 || reply.body["code"] == "forbidden";
+            // A row whose body or thing is wrong would prove nothing.
+            let missed = matches!(reply.status, 400 | 404 | 405 | 413 | 415) || reply.status >= 500;
+            if refused || missed {
+                wrong.push(format!("{}: {role} got {} {}", row.name(&house), reply.status, reply.text));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A problem without what differs from one request to the next.
+fn bare(reply: &Reply) -> (u16, Value) {
+    let mut body = reply.body.clone();
+    if let Some(members) = body.as_object_mut() {
+        members.remove("correlation_id");
+        members.remove("instance");
+    }
+    (reply.status, body)
+}
+
+#[tokio::test]
+async fn another_casinos_thing_is_as_absent_as_one_nobody_has() {
+    let mut house = House::open().await;
+    std::mem::swap(&mut house.home, &mut house.other);
+    let theirs = things(&house).await;
+    std::mem::swap(&mut house.home, &mut house.other);
+    let before = house.stored().await;
+    let mut wrong = Vec::new();
+    for row in matrix().iter().filter(|row| row.about != Thing::Nothing) {
+        for (role, caller) in CALLERS {
+            let person = house.person(caller);
+            let foreign = row.ask(&house, &person, theirs[&row.about]).await;
+            let absent = row.ask(&house, &person, Uuid::now_v7()).await;
+            let expected = if row.may.contains(role) { (404, "not_found") } else { (403, "forbidden") };
+            // Compliance may ask for some edges of a session, and is told which when it is there to be looked at.
+            let hidden = *role == "compliance" && row.path.ends_with("sessions/{id}/transitions");
+            let told = (foreign.status, foreign.body["code"].as_str().unwrap_or_default());
+            if (told != expected && !(hidden && told == (404, "not_found"))) || bare(&foreign) != bare(&absent) {
+                wrong.push(format!("{}: {role} got {} for theirs, {} for nobody's", row.name(&house), foreign.text, absent.text));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(house.stored().await, before, "and nothing of it is stored");
+}
+
+#[tokio::test]
+async fn a_list_shows_nothing_of_another_casino() {
+    let mut house = House::open().await;
+    std::mem::swap(&mut house.home, &mut house.other);
+    let theirs = things(&house).await;
+    std::mem::swap(&mut house.home, &mut house.other);
+    let admin = house.person("AD-01");
+    let own = [house.home.casino.to_string()];
+    for row in matrix().iter().filter(|row| row.method == "get" && row.about == Thing::Nothing && !row.path.contains('{')) {
+        let reply = row.ask(&house, &admin, Uuid::nil()).await;
+        reply.expect(200);
+        let foreign: Vec<Uuid> = theirs.values().copied().chain([house.other.casino]).filter(|id| !own.contains(&id.to_string())).collect();
+        let seen: Vec<&Uuid> = foreign.iter().filter(|id| reply.text.contains(&id.to_string())).collect();
+        assert_eq!(seen, Vec::<&Uuid>::new(), "{}", row.path);
+        assert!(!reply.text.contains(crate::support::OTHER_CASINO), "{}", row.path);
+    }
+    // Nor does a filter by a foreign id find anything.
+    for filter in [
+        format!("slips?session_id={}", theirs[&Thing::Session]),
+        format!("drops?session_id={}", theirs[&Thing::Session]),
+        format!("exceptions?session_id={}", theirs[&Thing::Session]),
+        format!("sessions?table_id={}", theirs[&Thing::Table]),
+    ] {
+        assert_eq!(house.get("AD-01", &filter).await.expect(200)["items"], json!([]), "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn an_edge_is_asked_for_by_its_own_roles() {
+    let house = House::open().await;
+    let session = house.create("BJ-01", "BJ-01-A").await;
+    // In each state: an edge, who may not ask for it, and how it is taken or left for the next.
+    let refuse = |body: Value, roles: &'static [&'static str]| {
+        let (house, session) = (&house, &session);
+        async move {
+            for caller in roles {
+                house.in_vain(house.advance(caller, session, body.clone())).await.refused(403, "forbidden");
+            }
+        }
+    };
+    let not_the_pit: &[&str] = &["CG-02", "SC-03", "CT-04", "CO-02", "DL-02"];
+    refuse(json!({ "to": "OPENING" }), not_the_pit).await;
+    refuse(json!({ "to": "CLOSED", "note": "rain" }), not_the_pit).await;
+    house.advance("PB-03", &session, json!({ "to": "OPENING" })).await.expect(200);
+    refuse(json!({ "to": "CLOSED", "note": "rain" }), not_the_pit).await;
+    house.count_tray(&session, "open", tray()).await;
+    refuse(json!({ "to": "DROP_SCHEDULED" }), not_the_pit).await;
+    refuse(json!({ "to": "CLOSING" }), not_the_pit).await;
+    refuse(json!({ "to": "CLOSED", "force": true, "note": "fire" }), not_the_pit).await;
+    house.advance("PB-03", &session, json!({ "to": "DROP_SCHEDULED" })).await.expect(200);
+    refuse(json!({ "to": "OPEN" }), not_the_pit).await;
+    let drop = house.drop_and_bring(&session, "BJ-01-A", Some("BJ-01-B"), "S1").await;
+    house.soft_count(&drop, 0, json!([])).await.expect(201);
+    house.advance("PB-03", &session, json!({ "to": "CLOSING" })).await.expect(200);
+    house.count_tray(&session, "close", tray()).await;
+    assert_eq!(house.status(&session).await, "RECONCILED");
+    refuse(json!({ "to": "FINALIZED" }), &["PB-03", "CG-02", "SC-03", "CT-04", "DL-02"]).await;
+    house.advance("CO-02", &session, json!({ "to": "FINALIZED" })).await.expect(200);
+}
+
+#[tokio::test]
+async fn what_a_caller_may_do_next_is_what_their_role_may() {
+    let house = House::open().await;
+    let session = house.open_table("BJ-01", "BJ-01-A", tray()).await;
+    for (caller, expected) in [("PB-03", vec!["DROP_SCHEDULED", "CLOSING", "CLOSED"]), ("CO-02", vec![]), ("CG-02", vec![])] {
+        let reply = house.get(caller, &format!("sessions/{session}")).await;
+        let open = reply.expect(200)["available_transitions"].as_array().expect("a list");
+        assert_eq!(open.iter().map(|edge| edge["to"].as_str().expect("a state")).collect::<Vec<_>>(), expected, "{caller}");
+    }
+}
+
+#[tokio::test]
+async fn a_count_is_read_by_neither_the_cage_nor_security() {
+    let house = House::open().await;
+    let session = house.open_table("BJ-01", "BJ-01-A", tray()).await;
+    let drop = house.drop_and_bring(&session, "BJ-01-A", Some("BJ-01-B"), "S1").await;
+    house.soft_count(&drop, 77_700, json!([{ "kind": "opener", "amount_cents": 200_000 }])).await.expect(201);
+    for path in [format!("sessions/{session}"), format!("sessions/{session}/timeline"), format!("sessions?table_id={}", house.table("BJ-01")), "drops".to_owned(), "exceptions".to_owned()] {
+        for outsider in ["CG-02", "SC-03"] {
+            let reply = house.get(outsider, &path).await;
+            reply.expect(200);
+            assert!(!reply.text.contains("77700"), "{path} tells {outsider}: {}", reply.text);
+        }
+    }
+    for insider in ["PB-03", "CT-04", "CO-02", "AD-01"] {
+        let reply = house.get(insider, &format!("sessions/{session}")).await;
+        assert_eq!(reply.expect(200)["drop_total_cents"], 77_700, "{insider}");
+    }
+}
+
+#[tokio::test]
+async fn a_count_in_dispute_is_told_to_neither_the_cage_nor_security() {
+    let house = House::open().await;
+    let session = house.open_table("BJ-01", "BJ-01-A", tray()).await;
+    let drop = house.drop_and_bring(&session, "BJ-01-A", Some("BJ-01-B"), "S1").await;
+    let team = ["CT-01", "CT-02", "CT-03"].map(|member| house.staff(member));
+    let body = json!({
+        "drop_event_id": drop, "drop_total_cents": 77_700, "count_1_cents": 77_700, "count_2_cents": 88_800, "team": team,
+        "evidence_manifest": { "currency": { "100": 777 }, "documents": [{ "kind": "opener", "amount_cents": 200_000 }] },
+    });
+    house.post("CT-01", "soft-counts", body).await.expect(201);
+    for path in ["exceptions".to_owned(), format!("sessions/{session}/timeline")] {
+        for outsider in ["CG-02", "SC-03"] {
+            let reply = house.get(outsider, &path).await;
+            reply.expect(200);
+            assert!(!reply.text.contains("77700") && !reply.text.contains("88800"), "{path} tells {outsider}: {}", reply.text);
+        }
+    }
+}
+
+// Tokens.
+
+/// A token with these claims, signed with the daemon's secret.
+fn signed(claims: &Value) -> String {
+    let secret = auth().secret.expect("a secret");
+    let key = EncodingKey::from_secret(secret.expose_secret().as_bytes());
+    jsonwebtoken::encode(&Header::default(), claims, &key).expect("a token")
+}
+
+fn claims(house: &House, subject: &str) -> Value {
+    json!({ "sub": subject, "aud": "rundown", "exp": house.clock.now().timestamp() + 3600 })
+}
+
+#[tokio::test]
+async fn only_a_token_that_is_proved_speaks_for_somebody() {
+    let house = House::open().await;
+    let (now, hour) = (house.clock.now(), Duration::from_secs(3600));
+    let subject = "River Bend:PB-01";
+    let issue = |settings: AuthSettings| {
+        TokenIssuer::new(&settings, std::path::Path::new("/nonexistent")).expect("an issuer").issue(subject, now, hour).expect("a token")
+    };
+    let without = |claim: &str| {
+        let mut claims = claims(&house, subject);
+        claims.as_object_mut().expect("claims").remove(claim);
+        signed(&claims)
+    };
+    let with = |claim: &str, value: Value| {
+        let mut claims = claims(&house, subject);
+        claims[claim] = value;
+        signed(&claims)
+    };
+    let part = |json: Value| URL_SAFE_NO_PAD.encode(json.to_string());
+    let good = signed(&claims(&house, subject));
+    let signature = good.rsplit('.').next().expect("a signature").to_owned();
+    let unsigned = |alg: &str| format!("{}.{}.", part(json!({ "alg": alg, "typ": "JWT" })), part(claims(&house, subject)));
+    let swapped = format!("{}.{}.{signature}", good.split('.').next().expect("a header"), part(claims(&house, "River Bend:AD-01")));
+    let other_secret = SecretString::from("another secret of thirty-two bytes or more");
+    let bad = [
+        ("forged", issue(AuthSettings { secret: Some(other_secret), ..auth() })),
+        ("for somebody else", issue(AuthSettings { audience: "ledger".to_owned(), ..auth() })),
+        ("expired", with("exp", json!(now.timestamp() - 1))),
+        ("without an end", without("exp")),
+        ("without a subject", without("sub")),
+        ("without an audience", without("aud")),
+        ("with a number for a subject", with("sub", json!(7))),
+        ("with an empty subject", with("sub", json!(""))),
+        ("not yet", with("nbf", json!(now.timestamp() + 600))),
+        ("alg none", unsigned("none")),
+        ("alg None", unsigned("None")),
+        ("no signature", unsigned("HS256")),
+        ("with another's claims", swapped),
+        ("of an unknown subject", signed(&claims(&house, "River Bend:PB-99"))),
+        ("of a subject in other letters", signed(&claims(&house, "river bend:pb-01"))),
+        ("cut", good[..good.len() - 2].to_owned()),
+        ("nonsense", "token".to_owned()),
+        ("nothing", String::new()),
+    ];
+    for (what, token) in bad {
+        let reply = house.bearer(Some(token)).get("/api/v1/me").await;
+        assert_eq!((reply.status, reply.body["code"].as_str()), (401, Some("unauthenticated")), "a token {what}: {}", reply.text);
+    }
+    for scheme in ["Basic dXNlcjpwYXNz", "Bearer", &good, &format!("Token {good}")] {
+        let reply = house.bearer(None).send(Method::GET, "/api/v1/me", &[("authorization", scheme)], None).await;
+        reply.refused(401, "unauthenticated");
+    }
+    house.bearer(Some(good)).get("/api/v1/me").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_token_ends_when_it_says() {
+    let house = House::open().await;
+    let person = house.bearer(Some(signed(&claims(&house, "River Bend:PB-01"))));
+    house.clock.advance(Duration::from_secs(3599));
+    person.get("/api/v1/me").await.expect(200);
+    house.clock.advance(Duration::from_secs(1));
+    person.get("/api/v1/me").await.refused(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn what_a_token_claims_of_role_and_casino_is_ignored() {
+    let house = House::open().await;
+    let mut boast = claims(&house, "River Bend:CG-01");
+    for (claim, value) in [
+        ("role", json!("admin")),
+        ("roles", json!(["admin"])),
+        ("staff_role", json!("admin")),
+        ("casino_id", json!(house.other.casino)),
+        ("staff_id", json!(house.staff("AD-01"))),
+    ] {
+        boast[claim] = value;
+    }
+    let person = house.bearer(Some(signed(&boast)));
+    let me = person.get("/api/v1/me").await;
+    assert_eq!((&me.expect(200)["staff"]["role"], &me.body["casino"]["id"]), (&json!("cashier"), &json!(house.home.casino)));
+    assert_eq!(me.body["staff"]["id"], json!(house.staff("CG-01")));
+    person.patch("/api/v1/casino", json!({ "name": "Mine" })).await.refused(403, "forbidden");
+    // Nor do headers or parameters choose a casino or an actor.
+    let headers = [("x-casino-id", house.other.casino.to_string()), ("x-actor-id", house.staff("AD-01").to_string())];
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let me = person.send(Method::GET, "/api/v1/me", &headers, None).await;
+    assert_eq!(me.expect(200)["casino"]["id"], json!(house.home.casino));
+    house.person("AD-01").get(&below(&format!("sessions?casino_id={}", house.other.casino))).await.refused(400, "malformed_request");
+}
+
+#[tokio::test]
+async fn a_new_role_counts_from_the_next_request() {
+    let house = House::open().await;
+    let (admin, boss) = (house.person("AD-01"), house.person("PB-03"));
+    let staff = format!("/api/v1/staff/{}", house.staff("PB-03"));
+    let body = |table: &str| json!({ "table_id": house.table(table) });
+    boss.post(&below("sessions"), body("BJ-01")).await.expect(201);
+    admin.patch(&staff, json!({ "role": "cashier" })).await.expect(200);
+    house.in_vain(boss.post(&below("sessions"), body("BJ-02"))).await.refused(403, "forbidden");
+    assert_eq!(boss.get("/api/v1/me").await.expect(200)["staff"]["role"], "cashier");
+    admin.patch(&staff, json!({ "role": "pit_boss" })).await.expect(200);
+    boss.post(&below("sessions"), body("BJ-02")).await.expect(201);
+}
+
+#[tokio::test]
+async fn whoever_left_is_nobody_and_signs_nothing() {
+    let house = House::open().await;
+    let (admin, boss) = (house.person("AD-01"), house.person("PB-03"));
+    let session = house.open_table("BJ-01", "BJ-01-A", tray()).await;
+    for leaver in ["PB-03", "DL-01"] {
+        admin.patch(&format!("/api/v1/staff/{}", house.staff(leaver)), json!({ "status": "inactive" })).await.expect(200);
+    }
+    boss.get("/api/v1/me").await.refused(401, "unauthenticated");
+    let body = json!({ "kind": "rundown", "chipset": tray(), "cosign": house.cosign("DL-01") });
+    let reply = house.in_vain(house.post("PB-01", &format!("sessions/{session}/snapshots"), body)).await;
+    reply.refused(403, "cosign_refused");
+    // Named people are active staff, too.
+    let slip = house.request_slip(&session, "fill", "f-1", json!({ "500": 1 })).await;
+    admin.patch(&format!("/api/v1/staff/{}", house.staff("SC-03")), json!({ "status": "inactive" })).await.expect(200);
+    let issue = json!({ "to": "ISSUED", "runner_id": house.staff("SC-03") });
+    let reply = house.in_vain(house.step_slip("CG-01", &slip, issue)).await;
+    reply.refused(422, "validation_failed");
+    assert_eq!(reply.pointers(), ["/runner_id"]);
+    admin.patch(&format!("/api/v1/staff/{}", house.staff("PB-03")), json!({ "status": "active" })).await.expect(200);
+    boss.get("/api/v1/me").await.expect(200);
+}
