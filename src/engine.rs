@@ -23,6 +23,7 @@ use workflows::role::Role;
 pub use self::desk::Desk;
 pub use self::pins::Pin;
 use self::pins::Verdict;
+use crate::answer::Answer;
 use crate::clock::{Clock, new_id};
 use crate::error::Error;
 use crate::observe::CorrelationId;
@@ -69,15 +70,6 @@ pub enum Versioned {
     Nothing,
 }
 
-/// What is answered with success.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub body: Value,
-    pub etag: Option<String>,
-    pub replayed: bool,
-}
-
 /// What a command came to, for whoever words the answer.
 pub struct Done<'a, T> {
     pub value: T,
@@ -90,34 +82,6 @@ pub struct Done<'a, T> {
 pub struct Engine {
     db: Db,
     clock: Clock,
-}
-
-impl Answer {
-    pub fn new(status: StatusCode, body: &impl serde::Serialize) -> Self {
-        let body = serde_json::to_value(body).unwrap_or_default();
-        Self {
-            status,
-            body,
-            etag: None,
-            replayed: false,
-        }
-    }
-
-    pub fn ok(body: &impl serde::Serialize) -> Self {
-        Self::new(StatusCode::OK, body)
-    }
-
-    pub fn created(body: &impl serde::Serialize) -> Self {
-        Self::new(StatusCode::CREATED, body)
-    }
-
-    #[must_use]
-    pub fn version(self, version: i64) -> Self {
-        Self {
-            etag: Some(version.to_string()),
-            ..self
-        }
-    }
 }
 
 impl Engine {
@@ -291,7 +255,7 @@ fn may(opened: &Opened, act: Act) -> Result<(), Error> {
             "the token's subject is no active member of staff".to_owned(),
         ));
     };
-    if act.may(caller.role) {
+    if opened.casino.as_ref().is_some_and(|casino| act.may_in(caller.role, casino)) {
         return Ok(());
     }
     let who = act.who.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

@@ -250,7 +250,8 @@ fn refused(refusal: &Refusal) -> Problem {
             "conflict",
             "The fact does not belong into this state",
             detail,
-            json!({ "reason": "wrong_state", "status": status, "allowed": allowed }),
+            // RFC 9457 gives `status` to HTTP: the session's own stands beside it.
+            json!({ "reason": "wrong_state", "current_status": status, "allowed": allowed }),
         ),
         Refusal::Invalid(flaws) => {
             let detail = flaws

@@ -4,6 +4,7 @@
 //! [`cli`] the program's commands, [`daemon`] the program at work, [`postgres`] the database it brings along. The law itself is the crate
 //! `workflows`, which knows none of this.
 
+pub mod answer;
 pub mod api;
 pub mod app;
 pub mod auth;

@@ -657,6 +657,8 @@ CREATE TABLE reconciliation_exception (
              ELSE reason_code IS NULL OR reason_code = 'REFERRED_TO_INVESTIGATION' END)
 );
 -- Detectors run again and again; what they already found and nobody has answered is not found twice.
+-- Whether a missing number has been told, on whichever session.
+CREATE INDEX exception_slip_gap ON reconciliation_exception (casino_id, subject_id) WHERE category = 'SLIP_NUMBER_GAP';
 CREATE UNIQUE INDEX exception_unresolved_once ON reconciliation_exception (casino_id, session_id, category, subject_kind, subject_id)
     WHERE status IN ('OPEN', 'ACKNOWLEDGED');
 CREATE INDEX exception_by_session ON reconciliation_exception (casino_id, session_id, id);

@@ -2,6 +2,7 @@ DROP FUNCTION IF EXISTS count_wrong_pin(uuid, int, timestamptz);
 DROP FUNCTION IF EXISTS put_changes(jsonb);
 DROP FUNCTION IF EXISTS expect_rows(bigint, jsonb, text);
 DROP FUNCTION IF EXISTS open_desk(jsonb);
+DROP FUNCTION IF EXISTS slip_gaps(uuid, jsonb);
 DROP FUNCTION IF EXISTS take_slip_numbers(casino, text, timestamptz, bigint);
 DROP FUNCTION IF EXISTS sessions_of(uuid, text, uuid[], jsonb);
 DROP FUNCTION IF EXISTS papers_elsewhere(uuid, uuid[], jsonb);

@@ -166,6 +166,19 @@ BEGIN
     RETURN jsonb_build_object('slip_scope', c.slip_scope, 'scope_key', series, 'slip_no', taken);
 END $$;
 
+-- Numbers of closed manual ranges that no slip carries and no exception has told yet.
+CREATE FUNCTION slip_gaps(c_id uuid, number jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT COALESCE(jsonb_agg(n ORDER BY n), '[]')
+      FROM slip_manual_range AS r CROSS JOIN LATERAL generate_series(r.first_no, r.last_no) AS n
+     WHERE r.casino_id = c_id AND r.kind = number->>'kind' AND r.slip_scope = number->>'slip_scope' AND r.scope_key = number->>'scope_key'
+       AND r.closed_at IS NOT NULL
+       AND NOT EXISTS (SELECT FROM table_slip AS x
+                        WHERE x.casino_id = c_id AND x.kind = r.kind AND x.slip_scope = r.slip_scope AND x.scope_key = r.scope_key AND x.slip_no = n)
+       AND NOT EXISTS (SELECT FROM reconciliation_exception AS e
+                        WHERE e.casino_id = c_id AND e.category = 'SLIP_NUMBER_GAP'
+                          AND e.subject_id = concat_ws(':', r.kind, r.scope_key, n))
+$$;
+
 -- Opens a command: see `store/desk.rs` for the shape of what is asked and answered.
 CREATE FUNCTION open_desk(ask jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -242,7 +255,9 @@ BEGIN
     END IF;
 
     IF ask->>'number_for' IS NOT NULL AND locking THEN
-        SELECT take_slip_numbers(c, x.kind, at, 1) INTO hit FROM table_slip AS x WHERE x.casino_id = c.id AND x.id = (ask->>'number_for')::uuid;
+        SELECT take_slip_numbers(c, x.kind, at, 1) || jsonb_build_object('kind', x.kind) INTO hit
+          FROM table_slip AS x WHERE x.casino_id = c.id AND x.id = (ask->>'number_for')::uuid;
+        hit := hit || jsonb_build_object('gaps', slip_gaps(c.id, hit));
         answer := answer || jsonb_build_object('number', hit);
     END IF;
     IF ask->'manual' IS NOT NULL THEN

@@ -6,7 +6,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::extract::Reader;
-use crate::engine::Answer;
+use crate::answer::Answer;
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {

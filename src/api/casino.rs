@@ -7,7 +7,7 @@ use workflows::record::Casino;
 
 use super::extract::{Posted, Reader};
 use crate::app::App;
-use crate::engine::Answer;
+use crate::answer::Answer;
 use crate::error::Error;
 use crate::store::setup::{CasinoChange, OwnCasino, Setup};
 

@@ -10,7 +10,7 @@ use workflows::word::BoxKind;
 
 use super::extract::{Keyed, Params, Reader};
 use crate::app::App;
-use crate::engine::Answer;
+use crate::answer::Answer;
 use crate::error::Error;
 use crate::store::list::{Page, Window};
 use crate::store::setup::{DropBoxes, KnownBox, NewDropBox, Setup};

@@ -18,7 +18,8 @@ use super::extract::{CsvFile, Keyed};
 use super::view::{self, SessionView};
 use crate::app::App;
 use crate::count_file::{self, CountRow};
-use crate::engine::{Answer, Command, Desk, Done, Versioned};
+use crate::answer::Answer;
+use crate::engine::{Command, Desk, Done, Versioned};
 use crate::error::{CsvFlaw, Error};
 use crate::store::desk::{Ask, Kind, Paper};
 

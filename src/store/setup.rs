@@ -31,7 +31,7 @@ pub use self::table::{KnownTable, NewPar, NewTable, TableChange, Tables};
 use super::Tx;
 use super::fault::Fault;
 use super::list::{Page, Window};
-use crate::engine::Answer;
+use crate::answer::Answer;
 use crate::error::Error;
 
 /// One change of the set-up.

@@ -28,7 +28,7 @@ fn sources(folder: &str, extension: &str) -> Vec<Source> {
             let path = file.strip_prefix(root()).expect("below the root").to_string_lossy().into_owned();
             Source { code: if extension == "sql" { without_comments(&text, "--") } else { without_tests(&without_comments(&text, "//")) }, path }
         })
-        .filter(|source| !source.path.ends_with("/tests.rs"))
+        .filter(|source| !source.path.ends_with("/tests.rs") && !source.path.ends_with("/fixture.rs"))
         .collect();
     sources.sort_by(|a, b| a.path.cmp(&b.path));
     assert!(!sources.is_empty(), "{folder} has sources");

@@ -368,6 +368,24 @@ async fn a_file_of_windows_with_a_byte_order_mark_is_read() {
 }
 
 #[tokio::test]
+async fn a_flaw_is_told_with_the_line_an_editor_shows() {
+    let house = House::open().await;
+    let (_, drop) = in_the_count_room(&house).await;
+    let good = row(&drop, 5000);
+    let bad = format!("{drop},x,700,700,CT-01 CT-02 CT-03,100:7,");
+    for (file, line) in [
+        (format!("{HEADER}\n{good}\n{bad}\n"), 3),
+        (format!("{HEADER}\r\n{good}\r\n{bad}\r\n"), 3),
+        (format!("{HEADER}\n\n\n{bad}\n{good}\n"), 4),
+        (format!("{HEADER}\r\n\r\n\r\n{bad}\r\n{good}\r\n"), 4),
+        (format!("\n{HEADER}\n{bad}"), 3),
+    ] {
+        let reply = house.in_vain(import(&house, file.clone())).await;
+        assert_eq!(flaws(&reply), [(line, "drop_total_cents".to_owned())], "{file:?}");
+    }
+}
+
+#[tokio::test]
 async fn columns_may_stand_in_any_order_and_cells_in_quotes() {
     let house = House::open().await;
     let (session, drop) = in_the_count_room(&house).await;

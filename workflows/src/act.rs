@@ -2,6 +2,7 @@
 
 use Role::{Admin, Cashier, Compliance, CountTeam, PitBoss, Security, System};
 
+use crate::record::Casino;
 use crate::role::Role;
 
 /// One thing a person may ask for or sign.
@@ -70,12 +71,26 @@ acts! {
 
 /// The name under which a session's move is signed: its edge's own. Who may ask stands on the edge.
 pub fn of_move(verb: &str) -> Act {
-    let moves = [BEGIN_OPENING, SCHEDULE_DROP, TAKE_BACK, BEGIN_CLOSING, CANCEL_SESSION, FORCE_CLOSE, FINALIZE_SESSION];
+    let moves = [
+        BEGIN_OPENING,
+        SCHEDULE_DROP,
+        TAKE_BACK,
+        BEGIN_CLOSING,
+        CANCEL_SESSION,
+        FORCE_CLOSE,
+        FINALIZE_SESSION,
+    ];
     moves.into_iter().find(|act| act.name.ends_with(verb)).unwrap_or(MOVE_SESSION)
 }
 
 impl Act {
     pub fn may(&self, role: Role) -> bool {
         self.who.contains(&role)
+    }
+
+    /// What the casino's own policy leaves of it: cashiers receive boxes only where it says so.
+    pub fn may_in(&self, role: Role, casino: &Casino) -> bool {
+        let policy = *self != RECEIVE_BOX || role != Cashier || casino.cashier_receives_boxes;
+        self.may(role) && policy
     }
 }

@@ -39,7 +39,10 @@ impl RawChipset {
     /// The same chips, zero counts dropped.
     #[must_use]
     pub fn without_zeros(&self) -> Self {
-        self.iter().filter(|(_, count)| **count != 0).map(|(cents, count)| (cents.clone(), *count)).collect()
+        self.iter()
+            .filter(|(_, count)| **count != 0)
+            .map(|(cents, count)| (cents.clone(), *count))
+            .collect()
     }
 
     /// Adds a denomination; false when it is there already.

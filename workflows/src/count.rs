@@ -142,8 +142,7 @@ fn admit(context: &Context, given: &Count) -> Result<EvidenceManifest, Refusal> 
             "/team",
             format!("a count team is at least {} different people", smallest.max(2)),
         ));
-    }
-    if given.team.iter().collect::<BTreeSet<_>>().len() != given.team.len() {
+    } else if given.team.iter().collect::<BTreeSet<_>>().len() != given.team.len() {
         flaws.push(Flaw::new("/team", "names somebody twice"));
     }
     if i32::try_from(given.team.len()).is_ok_and(|members| members > MAX_TEAM) {
@@ -157,10 +156,18 @@ fn admit(context: &Context, given: &Count) -> Result<EvidenceManifest, Refusal> 
     flawless(flaws)?;
     let documents = given.documents.iter().map(|paper| Document {
         // A space around a number is nobody's number.
-        number: paper.number.as_deref().map(str::trim).filter(|number| !number.is_empty()).map(ToOwned::to_owned),
+        number: paper
+            .number
+            .as_deref()
+            .map(str::trim)
+            .filter(|number| !number.is_empty())
+            .map(ToOwned::to_owned),
         ..paper.clone()
     });
-    Ok(EvidenceManifest { currency: given.currency.without_zeros(), documents: documents.collect() })
+    Ok(EvidenceManifest {
+        currency: given.currency.without_zeros(),
+        documents: documents.collect(),
+    })
 }
 
 fn amount_flaw(pointer: &str, amount: i64) -> Option<Flaw> {
@@ -223,7 +230,11 @@ fn team(cases: &[Case], context: &Context, drop: &Drop, given: &Count, people: &
             return Err(Refusal::forbidden(act::SUBMIT_COUNT.who, "the daemon itself counts nothing"));
         }
         // A file brings many boxes: only the sessions in this one concern its team.
-        if cases.iter().filter(|case| is_in(case, drop)).any(|case| signed_what_is_counted(case, *id)) {
+        if cases
+            .iter()
+            .filter(|case| is_in(case, drop))
+            .any(|case| signed_what_is_counted(case, *id))
+        {
             let detail = format!(
                 "{} ({}) signed a slip, a tray count or a removal of a session in this box",
                 person.name, person.employee_no

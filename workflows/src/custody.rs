@@ -100,9 +100,17 @@ fn last_before(case: &Case, taken: &DropBox) -> Option<(DateTime<Utc>, &'static 
     let dossier = case.dossier();
     let opened = dossier.session.activated_at.map(|at| (at, "the opening of the table"));
     let placed = dossier.own_drops().filter(|drop| drop.replacement_box_id == Some(taken.id));
-    let placed = placed.map(|drop| (drop.removed_at, "the removal that put this box on the table")).max();
-    let inside = dossier.slips.iter().filter(|slip| slip.drop_box_id == Some(taken.id) && slip.drop_box_use == Some(taken.use_no));
-    let filled = inside.filter_map(|slip| slip.deposited_at).map(|at| (at, "the last slip dropped into the box")).max();
+    let placed = placed
+        .map(|drop| (drop.removed_at, "the removal that put this box on the table"))
+        .max();
+    let inside = dossier
+        .slips
+        .iter()
+        .filter(|slip| slip.drop_box_id == Some(taken.id) && slip.drop_box_use == Some(taken.use_no));
+    let filled = inside
+        .filter_map(|slip| slip.deposited_at)
+        .map(|at| (at, "the last slip dropped into the box"))
+        .max();
     [opened, placed, filled].into_iter().flatten().max()
 }
 
@@ -277,7 +285,7 @@ pub fn deliver(
 
 /// The count room acknowledges the box and reads its seal.
 pub fn receive(case: &mut Case, context: &Context, id: Uuid, seal_no: &str) -> Result<(), Refusal> {
-    if context.caller.role == Role::Cashier && !context.casino.cashier_receives_boxes {
+    if !act::RECEIVE_BOX.may_in(context.caller.role, &context.casino) {
         return Err(Refusal::forbidden(
             &[Role::CountTeam, Role::Admin],
             "in this casino the count team receives the boxes",
@@ -340,7 +348,11 @@ pub(crate) fn late(case: &mut Case, context: &Context, drop_id: Uuid, fact: &str
         detail: serde_json::json!({ "drop_event_id": drop_id }),
         ..Finding::new(Category::LateEvent, SubjectKind::Drop, drop_id)
     };
-    let open = case.dossier().unresolved().find(|exception| finding.is_about(exception)).map(|open| open.id);
+    let open = case
+        .dossier()
+        .unresolved()
+        .find(|exception| finding.is_about(exception))
+        .map(|open| open.id);
     if let Some(open) = open {
         // One unresolved row per subject: the fact joins the others nobody has judged yet.
         exception::rewrite(case, open, |row| {

@@ -98,7 +98,11 @@ impl Dossier {
 
     /// A recount nobody has verified yet takes nothing away (domain §5: a snapshot counts once verified).
     fn verified_snapshot(&self, kind: SnapshotKind) -> Option<&Snapshot> {
-        let verified = || self.snapshots.iter().filter(|snapshot| snapshot.kind == kind && snapshot.verified_by.is_some());
+        let verified = || {
+            self.snapshots
+                .iter()
+                .filter(|snapshot| snapshot.kind == kind && snapshot.verified_by.is_some())
+        };
         verified()
             .filter(|snapshot| !verified().any(|other| other.supersedes_id == Some(snapshot.id)))
             .max_by_key(|snapshot| (snapshot.created_at, snapshot.id))
@@ -108,7 +112,11 @@ impl Dossier {
     /// the earlier of its time and ours holds.
     pub fn moved_behind(&self, closer: &Snapshot) -> Option<DateTime<Utc>> {
         let counted = closer.counted_at.min(closer.created_at);
-        let verified = self.slips.iter().filter(|slip| slip.status.counts()).filter_map(|slip| slip.verified_at);
+        let verified = self
+            .slips
+            .iter()
+            .filter(|slip| slip.status.counts())
+            .filter_map(|slip| slip.verified_at);
         verified.max().filter(|moved| *moved > counted)
     }
 

@@ -100,7 +100,9 @@ impl Finding {
             Self {
                 expected: both(mine.expected, its.expected),
                 found: both(mine.found, its.found),
-                variance_cents: mine.variance_cents.map_or(its.variance_cents, |cents| Some(cents + its.variance_cents.unwrap_or(0))),
+                variance_cents: mine
+                    .variance_cents
+                    .map_or(its.variance_cents, |cents| Some(cents + its.variance_cents.unwrap_or(0))),
                 detail: serde_json::json!({ "findings": [mine.detail, its.detail] }),
                 ..mine
             }
@@ -197,7 +199,10 @@ pub fn raise_manually(case: &mut Case, context: &Context, detail: &str, variance
     };
     // Each is about itself, so that two people may raise two about one session.
     let id = (context.new_id)();
-    let finding = Finding { subject_id: id.to_string(), ..finding };
+    let finding = Finding {
+        subject_id: id.to_string(),
+        ..finding
+    };
     push(case, context, id, finding, Some(context.caller.id));
     case.sign_as_caller(context, (SubjectKind::Exception, id), act::RAISE_EXCEPTION);
     Ok(id)
@@ -265,7 +270,11 @@ fn let_go(case: &mut Case, exception: &Exception) {
 
 /// A waived count stands for every session with a slip in the box. `others` are their cases.
 pub fn spread_waiver(own: &Case, others: &mut [Case], id: Uuid) {
-    let Some(waived) = own.dossier().exception(id).filter(|row| row.status == Waived && row.category == Category::CountOverdue) else {
+    let Some(waived) = own
+        .dossier()
+        .exception(id)
+        .filter(|row| row.status == Waived && row.category == Category::CountOverdue)
+    else {
         return;
     };
     for drop in others.iter_mut().flat_map(|case| case.dossier_mut().drops.iter_mut()) {

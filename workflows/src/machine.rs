@@ -191,7 +191,10 @@ pub fn decide<S>(edge: &'static Edge<S>, scene: &Scene<'_>) -> Result<Decision<S
     if unmet.is_empty() {
         return Ok(Decision { edge });
     }
-    let personal = edge.gates.iter().find(|gate| gate.personal && unmet.iter().any(|found| found.code == gate.code));
+    let personal = edge
+        .gates
+        .iter()
+        .find(|gate| gate.personal && unmet.iter().any(|found| found.code == gate.code));
     Err(match (personal, scene.by) {
         (Some(gate), Some(by)) => Refusal::Segregation {
             rule: gate.code,

@@ -287,6 +287,7 @@ pub(crate) fn elsewhere(dossier: &Dossier, drop_box: &DropBox) -> Option<&'stati
 
 /// Takes the edge a person or a job asks for, if its evidence is complete.
 pub fn advance(case: &mut Case, context: &Context, ask: &Move) -> Result<(), Refusal> {
+    may_ever(context, ask)?;
     let from = case.session().status;
     let Some(edge) = asked_edge(case.dossier(), ask) else {
         return Err(not_asked(case, context, ask));
@@ -327,6 +328,24 @@ pub fn advance(case: &mut Case, context: &Context, ask: &Move) -> Result<(), Ref
         crate::rundown::seal(case, context);
     }
     Ok(())
+}
+
+/// A role that may ask for this state from nowhere is told so, wherever the session stands.
+fn may_ever(context: &Context, ask: &Move) -> Result<(), Refusal> {
+    let edges = || MACHINE.edges.iter().filter(|edge| edge.to == ask.to && edge.trigger == Command);
+    if edges().next().is_none() || edges().any(|edge| edge.who.contains(&context.caller.role)) {
+        return Ok(());
+    }
+    let who: Vec<Role> = edges()
+        .flat_map(|edge| edge.who)
+        .copied()
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    Err(Refusal::forbidden(
+        &who,
+        format!("{} may not ask for {}", context.caller.role, ask.to),
+    ))
 }
 
 /// A drop without a time is planned for now; one before play began is a mistake.
@@ -495,7 +514,10 @@ fn close(dossier: &mut Dossier, context: &Context, verb: &str) {
 /// A cancelled opening gives back the emergency box it had put on the table: no later session would.
 fn free_emergency_box(dossier: &mut Dossier) {
     let inherited = dossier.floor.predecessor.as_ref().and_then(|before| before.drop_box_id);
-    let (attached, table_id) = (dossier.session.drop_box_id.filter(|id| Some(*id) != inherited), dossier.floor.table.id);
+    let (attached, table_id) = (
+        dossier.session.drop_box_id.filter(|id| Some(*id) != inherited),
+        dossier.floor.table.id,
+    );
     let boxes = dossier.floor.boxes.iter_mut().filter(|drop_box| Some(drop_box.id) == attached);
     for drop_box in boxes.filter(|drop_box| drop_box.kind == BoxKind::Emergency && drop_box.on_table_id == Some(table_id)) {
         place(drop_box, None);

@@ -126,14 +126,14 @@ mod against_croner {
     }
 
     #[test]
-    fn intervals_over_a_year_and_around_every_turn_of_four() {
+    fn intervals_over_a_year_and_through_every_turn_of_four() {
         for zone in ZONES {
-            for expression in ["0 * * * *", "@hourly", "*/40 * * * 0,6"] {
+            for expression in ["@hourly", "*/40 * * * 0,6"] {
                 compare(expression, zone, utc("2026-01-01T00:00:00Z"), utc("2026-12-31T00:00:00Z"));
             }
             for turn in turns(zone, 2024..=2027) {
                 for expression in ["*/5 * * * *", "* * * * *", "7,31 * * * *", "30 */15 * * * *"] {
-                    compare(expression, zone, turn - Duration::hours(30), turn + Duration::hours(30));
+                    compare(expression, zone, turn - Duration::hours(4), turn + Duration::hours(4));
                 }
             }
         }
@@ -254,7 +254,7 @@ mod by_the_minute {
     ];
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
         fn every_policy_means_what_it_says(

@@ -20,7 +20,7 @@ use workflows::word::{BankMode, SlipScope};
 
 use super::form::{Form, MAX_NAME, given};
 use super::{Changed, Tx, dressed, expect_version, json_of};
-use crate::engine::Answer;
+use crate::answer::Answer;
 use crate::error::Error;
 use crate::store::fault::Fault;
 use crate::store::list::Query;

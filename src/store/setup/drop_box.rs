@@ -10,7 +10,7 @@ use workflows::word::BoxKind;
 
 use super::form::{Form, MAX_LABEL};
 use super::{Changed, Tx, dressed, one_more, page};
-use crate::engine::Answer;
+use crate::answer::Answer;
 use crate::error::Error;
 use crate::store::list::{Page, Query, Window};
 

@@ -17,7 +17,7 @@ use super::form::{MAX_LABEL, flaw_of_text};
 use super::table::par_row;
 use super::{Changed, Tx, differing, json_of, without_nulls};
 use crate::casino_folder::{CsvProblem, ParRow, parse_par_sheet};
-use crate::engine::Answer;
+use crate::answer::Answer;
 use crate::error::{CsvFlaw, Error};
 use crate::store::fault::Fault;
 

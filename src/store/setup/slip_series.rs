@@ -19,7 +19,7 @@ use workflows::word::{SlipKind, SlipScope};
 
 use super::form::Form;
 use super::{Changed, Tx, dressed, json_of};
-use crate::engine::Answer;
+use crate::answer::Answer;
 use crate::error::Error;
 use crate::store::fault::Fault;
 use crate::store::list::{Page, Query};

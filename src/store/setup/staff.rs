@@ -14,7 +14,7 @@ use workflows::word::StaffStatus;
 
 use super::form::{Form, MAX_LABEL, MAX_NAME, given};
 use super::{Changed, Tx, dressed, expect_version, json_of, one_more, page};
-use crate::engine::Answer;
+use crate::answer::Answer;
 use crate::error::Error;
 use crate::store::fault::Fault;
 use crate::store::list::{Page, Query, Window};

@@ -16,7 +16,7 @@ use workflows::word::{GameType, TableStatus};
 
 use super::form::{Form, MAX_LABEL, given};
 use super::{Changed, Tx, dressed, expect_version, json_of, one_more, page};
-use crate::engine::Answer;
+use crate::answer::Answer;
 use crate::error::Error;
 use crate::store::fault::Fault;
 use crate::store::list::{Page, Query, Window};

@@ -5,6 +5,7 @@ use std::future::Future;
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use super::house::House;
 use super::person::Reply;
@@ -61,9 +62,11 @@ impl House {
         rows.iter().map(|row| row.try_get_by_index(0).expect("text")).collect()
     }
 
-    /// The names of all tables of the schema.
-    pub async fn relations(&self) -> Vec<String> {
-        self.texts("SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1").await
+    /// The names of all tables of the schema: the same in every test's database.
+    pub async fn relations(&self) -> &'static [String] {
+        static RELATIONS: OnceCell<Vec<String>> = OnceCell::const_new();
+        const ALL: &str = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1";
+        RELATIONS.get_or_init(|| self.texts(ALL)).await
     }
 
     /// All the database holds. The count of wrong PINs is left out: it is what a refusal may leave behind (domain §3).

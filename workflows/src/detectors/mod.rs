@@ -61,7 +61,12 @@ pub fn findings(dossier: &Dossier, casino: &Casino) -> Vec<Finding> {
 
 /// A finding equal to one a person has resolved is not raised again: neither all that was seen of a thing together, nor a part of it.
 fn unjudged(dossier: &Dossier, seen: Vec<Finding>) -> Option<Finding> {
-    let judged = |finding: &Finding| dossier.exceptions.iter().any(|row| !row.status.is_unresolved() && finding.equals(row));
+    let judged = |finding: &Finding| {
+        dossier
+            .exceptions
+            .iter()
+            .any(|row| !row.status.is_unresolved() && finding.equals(row))
+    };
     Finding::together(seen.clone())
         .filter(|all| !judged(all))
         .and_then(|_| Finding::together(seen.into_iter().filter(|finding| !judged(finding)).collect()))

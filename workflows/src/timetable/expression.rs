@@ -264,7 +264,6 @@ mod tests {
             ("+5 * * * *", "`+5` is not a number"),
             ("-5 * * * *", "minute `-5`: `` is not a number"),
             ("1,,2 * * * *", "minute ``: `` is not a number"),
-            ("5* * * * *", "not 4"),
             ("0 5* * * * *", "minute `5*`: `5*` is not a number"),
             ("0 0 1JAN * *", "day of month `1JAN`"),
             ("99999999999 * * * *", "minute `99999999999`"),

@@ -9,8 +9,8 @@ pub(super) struct Field {
     name: &'static str,
     least: u32,
     /// Where `*` and an open step such as `5/15` end.
-    last: u32,
-    /// The largest number that may be written: beyond `last` only for week days, where Sunday is 0 and 7.
+    end: u32,
+    /// The largest number that may be written: beyond `end` only for week days, where Sunday is 0 and 7.
     most: u32,
     /// Names of the numbers from `least` on.
     names: &'static [&'static str],
@@ -31,12 +31,12 @@ pub(super) const DAY_OF_WEEK: Field = Field {
 };
 
 impl Field {
-    const fn plain(name: &'static str, least: u32, last: u32) -> Self {
+    const fn plain(name: &'static str, least: u32, end: u32) -> Self {
         Self {
             name,
             least,
-            last,
-            most: last,
+            end,
+            most: end,
             names: &[],
         }
     }
@@ -53,14 +53,14 @@ impl Field {
             values.extend(
                 numbers
                     .into_iter()
-                    .map(|number| if number > self.last { self.least } else { number }),
+                    .map(|number| if number > self.end { self.least } else { number }),
             );
         }
         Ok(values)
     }
 
     pub(super) fn is_every(&self, values: &BTreeSet<u32>) -> bool {
-        (self.least..=self.last).all(|value| values.contains(&value))
+        (self.least..=self.end).all(|value| values.contains(&value))
     }
 
     /// The field as the crate `cron` reads it: its week days begin with Sunday = 1.
@@ -74,7 +74,7 @@ impl Field {
     }
 
     fn counts_week_days(&self) -> bool {
-        self.most > self.last
+        self.most > self.end
     }
 
     fn read_part(&self, part: &str) -> Result<Vec<u32>, String> {
@@ -92,11 +92,11 @@ impl Field {
     /// The ends of `*`, of a range, or of a number, which a step opens to the end of the field.
     fn span(&self, base: &str, stepped: bool) -> Result<(u32, u32), String> {
         if base == "*" {
-            return Ok((self.least, self.last));
+            return Ok((self.least, self.end));
         }
         let Some((from, to)) = base.split_once('-') else {
             let number = self.number(base)?;
-            return Ok((number, if stepped { number.max(self.last) } else { number }));
+            return Ok((number, if stepped { number.max(self.end) } else { number }));
         };
         let (from, to) = (self.number(from)?, self.number(to)?);
         // Friday to Sunday is 5-7 in Unix, and 5-0 or FRI-SUN can mean nothing else.

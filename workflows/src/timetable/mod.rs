@@ -27,8 +27,8 @@ pub use catch_up::{CatchUp, Limits, MAX_CATCH_UP, MAX_COUNTED, Missed};
 pub use expression::{Expression, ExpressionError, MAX_TEXT};
 use zone::{first_turn, local};
 
-/// The most stretches one look-up walks through. 29 February is at most eight years away, and no zone turns more than four times a
-/// year (Morocco); an expression that finds nothing within this finds nothing.
+/// The most stretches one look-up walks through. Within the crate's calendar 29 February is at most four years away, and no zone turns
+/// more than four times a year (Morocco, until 2018), so a look-up needs less than half of this.
 const MAX_STRETCHES: usize = 64;
 
 /// The last year of the crate `cron`'s calendar. Nothing fires after it.

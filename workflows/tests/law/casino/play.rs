@@ -166,6 +166,7 @@ impl House {
             slip_scope: SlipScope::GamingDay,
             scope_key: "2026-03-06".to_owned(),
             slip_no: self.numbers + 1,
+            gaps: Vec::new(),
         };
         let runner = self.staff(runner).clone();
         let session = self.slip(slip).session_id;
