@@ -40,8 +40,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(8);
 /// What a request carries beside its body.
 #[derive(Clone, Debug)]
 pub struct Envelope {
-    /// The token's subject: proved, and nothing more.
-    pub subject: String,
+    /// Who asks.
+    pub principal: Principal,
     pub correlation: CorrelationId,
     /// `Idempotency-Key`.
     pub key: Option<String>,
@@ -51,6 +51,15 @@ pub struct Envelope {
     pub body_hash: String,
     /// The version `If-Match` names.
     pub if_match: Option<i64>,
+}
+
+/// Who asks: a person whose token was verified, or the daemon itself for one casino. No request can name the second.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Principal {
+    /// The token's subject: proved, and nothing more. Casino and role come from its staff row.
+    Subject(String),
+    /// The casino's own `system` staff row: jobs. It signs nothing.
+    System(Uuid),
 }
 
 /// What a command is, before anything is known of the world.
@@ -131,7 +140,7 @@ impl Engine {
     {
         let tx = self.db.begin().await?;
         let opened = self.open(&tx, envelope, &command.ask, true).await?;
-        may(&opened, command.act)?;
+        may(envelope, &opened, command.act)?;
         if let Some(first) = &opened.replay {
             return Ok(replay(envelope, first)?);
         }
@@ -188,7 +197,7 @@ impl Engine {
     async fn attempt_change(&self, envelope: &Envelope, act: Act, setup: &Setup) -> Result<Answer, Error> {
         let tx = self.db.begin().await?;
         let opened = self.open(&tx, envelope, &Ask::default(), true).await?;
-        may(&opened, act)?;
+        may(envelope, &opened, act)?;
         if let Some(first) = &opened.replay {
             return Ok(replay(envelope, first)?);
         }
@@ -213,7 +222,7 @@ impl Engine {
     pub async fn read(&self, envelope: &Envelope, act: Act, ask: &Ask) -> Result<Desk, Error> {
         let tx = self.db.begin().await?;
         let opened = self.open(&tx, envelope, ask, false).await?;
-        may(&opened, act)?;
+        may(envelope, &opened, act)?;
         tx.commit().await?;
         Desk::lay(ask, opened, Vec::new(), self.clock.now())
     }
@@ -222,7 +231,7 @@ impl Engine {
     pub async fn list<Q: Query>(&self, envelope: &Envelope, act: Act, query: &Q) -> Result<(Context, Q::Answer), Error> {
         let tx = self.db.begin().await?;
         let opened = self.open(&tx, envelope, &Ask::default(), false).await?;
-        may(&opened, act)?;
+        may(envelope, &opened, act)?;
         let context = desk::context(opened.caller, opened.casino, self.clock.now())?;
         let rows = query.fetch(&tx, &context).await?;
         tx.commit().await?;
@@ -231,7 +240,14 @@ impl Engine {
 
     async fn open(&self, tx: &Tx, envelope: &Envelope, ask: &Ask, lock: bool) -> Result<Opened, Error> {
         let opening = Opening {
-            subject: &envelope.subject,
+            subject: match &envelope.principal {
+                Principal::Subject(subject) => Some(subject),
+                Principal::System(_) => None,
+            },
+            system_of: match envelope.principal {
+                Principal::Subject(_) => None,
+                Principal::System(casino_id) => Some(casino_id),
+            },
             correlation_id: envelope.correlation.as_str(),
             key: envelope.key.as_deref().filter(|_| lock),
             lock,
@@ -248,12 +264,12 @@ async fn pause(attempt: u32) {
     tokio::time::sleep(longest.mul_f64(rand::random::<f64>())).await;
 }
 
-/// Who the subject is, and whether the role may ask at all. The daemon's own principal holds no token.
-fn may(opened: &Opened, act: Act) -> Result<(), Error> {
-    let Some(caller) = opened.caller.as_ref().filter(|caller| caller.role != Role::System) else {
-        return Err(Error::Unauthenticated(
-            "the token's subject is no active member of staff".to_owned(),
-        ));
+/// Who asks, and whether the role may ask at all. The daemon's own principal holds no token: as a subject it is nobody.
+fn may(envelope: &Envelope, opened: &Opened, act: Act) -> Result<(), Error> {
+    let is_system = matches!(envelope.principal, Principal::System(_));
+    let caller = opened.caller.as_ref().filter(|caller| (caller.role == Role::System) == is_system);
+    let Some(caller) = caller else {
+        return Err(Error::Unauthenticated("the token's subject is no active member of staff".to_owned()));
     };
     if opened.casino.as_ref().is_some_and(|casino| act.may_in(caller.role, casino)) {
         return Ok(());
@@ -323,7 +339,7 @@ fn outbox(context: &Context, envelope: &Envelope, events: &[Event]) -> Vec<Outbo
                 id: new_id(),
                 casino_id: context.casino.id,
                 event: payload["event"].as_str().unwrap_or_default().to_owned(),
-                aggregate_id: event.table_id(),
+                aggregate_id: event.resource_id().unwrap_or(context.casino.id),
                 channels: event.channels(context.casino.id),
                 payload,
                 correlation_id: envelope.correlation.to_string(),

@@ -197,8 +197,15 @@ DECLARE
     sessions uuid[];
     answer jsonb;
 BEGIN
-    PERFORM set_config('app.subject', ask->>'subject', true), set_config('application_name', ask->>'correlation_id', true);
-    SELECT * INTO caller FROM staff AS s WHERE s.external_subject = ask->>'subject' AND s.status = 'active';
+    PERFORM set_config('application_name', ask->>'correlation_id', true);
+    IF ask->>'system_of' IS NOT NULL THEN
+        -- A job: the daemon's own row of that casino. No request can ask for this.
+        PERFORM set_config('app.casino_id', ask->>'system_of', true);
+        SELECT * INTO caller FROM staff AS s WHERE s.casino_id = (ask->>'system_of')::uuid AND s.role = 'system' AND s.status = 'active';
+    ELSE
+        PERFORM set_config('app.subject', ask->>'subject', true);
+        SELECT * INTO caller FROM staff AS s WHERE s.external_subject = ask->>'subject' AND s.status = 'active';
+    END IF;
     IF NOT FOUND THEN
         RETURN '{}';
     END IF;

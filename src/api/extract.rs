@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::engine::Envelope;
+use crate::engine::{Envelope, Principal};
 use crate::error::Error;
 use crate::observe::CorrelationId;
 
@@ -197,7 +197,7 @@ fn envelope(parts: &Parts, subject: String, body: &[u8]) -> Result<Envelope, Err
         .unwrap_or_else(CorrelationId::generate);
     Ok(Envelope {
         body_hash: fingerprint(&subject, body),
-        subject,
+        principal: Principal::Subject(subject),
         correlation,
         key: key(&parts.headers)?,
         route: format!("{} {}", parts.method, parts.uri.path()),

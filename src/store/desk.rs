@@ -85,7 +85,11 @@ impl Ask {
 /// Who asks, and under which key.
 #[derive(Clone, Debug, Serialize)]
 pub struct Opening<'a> {
-    pub subject: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<&'a str>,
+    /// The casino whose `system` row asks, in place of a subject.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system_of: Option<Uuid>,
     pub correlation_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<&'a str>,

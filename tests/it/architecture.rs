@@ -26,7 +26,14 @@ fn sources(folder: &str, extension: &str) -> Vec<Source> {
         .map(|file| {
             let text = std::fs::read_to_string(&file).expect("a source file");
             let path = file.strip_prefix(root()).expect("below the root").to_string_lossy().into_owned();
-            Source { code: if extension == "sql" { without_comments(&text, "--") } else { without_tests(&without_comments(&text, "//")) }, path }
+            Source {
+                code: if extension == "sql" {
+                    without_comments(&text, "--")
+                } else {
+                    without_tests(&without_comments(&text, "//"))
+                },
+                path,
+            }
         })
         .filter(|source| !source.path.ends_with("/tests.rs") && !source.path.ends_with("/fixture.rs"))
         .collect();
@@ -54,14 +61,27 @@ fn without_comments(text: &str, mark: &str) -> String {
 
 /// Tests stand at the end of a file, or in a file of their own.
 fn without_tests(code: &str) -> String {
-    let code = code.replace("#[cfg(test)]\nmod tests;", "").replace("#[cfg(test)]\nmod fixture;", "");
-    code.split_once("\n#[cfg(test)]\nmod ").map_or(code.clone(), |(program, _)| program.to_owned())
+    let code = code
+        .replace("#[cfg(test)]\nmod tests;", "")
+        .replace("#[cfg(test)]\nmod fixture;", "");
+    code.split_once("\n#[cfg(test)]\nmod ")
+        .map_or(code.clone(), |(program, _)| program.to_owned())
 }
 
 /// Files in which one of these words stands, with the words.
 fn naming(sources: &[Source], words: &[&str]) -> BTreeMap<String, Vec<String>> {
-    let found = |source: &Source| words.iter().filter(|word| has_word(&source.code, word)).map(|word| (*word).to_owned()).collect::<Vec<_>>();
-    sources.iter().map(|source| (source.path.clone(), found(source))).filter(|(_, words)| !words.is_empty()).collect()
+    let found = |source: &Source| {
+        words
+            .iter()
+            .filter(|word| has_word(&source.code, word))
+            .map(|word| (*word).to_owned())
+            .collect::<Vec<_>>()
+    };
+    sources
+        .iter()
+        .map(|source| (source.path.clone(), found(source)))
+        .filter(|(_, words)| !words.is_empty())
+        .collect()
 }
 
 /// The word by itself, not as a part of a longer one.
@@ -75,14 +95,21 @@ fn has_word(code: &str, word: &str) -> bool {
 
 #[test]
 fn the_crates_know_each_other_as_the_house_is_built() {
-    let metadata = Command::new(env!("CARGO")).args(["metadata", "--no-deps", "--offline", "--format-version", "1"]).current_dir(root()).output();
+    let metadata = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .current_dir(root())
+        .output();
     let metadata: Value = serde_json::from_slice(&metadata.expect("cargo").stdout).expect("metadata");
     let packages = metadata["packages"].as_array().expect("packages");
     let names: BTreeSet<&str> = packages.iter().filter_map(|package| package["name"].as_str()).collect();
     assert_eq!(names, BTreeSet::from(["entities", "migration", "rundown", "workflows"]));
     let needs = |name: &str| -> BTreeSet<&str> {
         let package = packages.iter().find(|package| package["name"] == name).expect("a package");
-        let program = package["dependencies"].as_array().expect("dependencies").iter().filter(|needed| needed["kind"] != "dev");
+        let program = package["dependencies"]
+            .as_array()
+            .expect("dependencies")
+            .iter()
+            .filter(|needed| needed["kind"] != "dev");
         program.filter_map(|needed| needed["name"].as_str()).collect()
     };
     let of_ours = |name: &str| needs(name).intersection(&names).copied().collect::<Vec<_>>();
@@ -98,8 +125,27 @@ fn the_crates_know_each_other_as_the_house_is_built() {
 #[test]
 fn the_law_has_no_clock_no_chance_and_no_way_out() {
     let outside = [
-        "tokio", "sea_orm", "sqlx", "axum", "async", "await", "Utc::now", "Local::now", "SystemTime", "Instant", "now_v7", "new_v4", "rand::",
-        "std::fs", "std::net", "std::env", "std::io", "std::process", "std::thread", "println!", "eprintln!",
+        "tokio",
+        "sea_orm",
+        "sqlx",
+        "axum",
+        "async",
+        "await",
+        "Utc::now",
+        "Local::now",
+        "SystemTime",
+        "Instant",
+        "now_v7",
+        "new_v4",
+        "rand::",
+        "std::fs",
+        "std::net",
+        "std::env",
+        "std::io",
+        "std::process",
+        "std::thread",
+        "println!",
+        "eprintln!",
     ];
     assert_eq!(naming(&sources("workflows/src", "rs"), &outside), BTreeMap::new());
 }
@@ -108,15 +154,35 @@ fn the_law_has_no_clock_no_chance_and_no_way_out() {
 #[test]
 fn only_the_store_names_sea_orm() {
     let named = naming(&sources("src", "rs"), &["sea_orm", "sea_orm_migration", "sqlx", "entities"]);
-    let homes: Vec<&String> = named.keys().filter(|path| !path.starts_with("src/store/") && *path != "src/store.rs").collect();
+    let homes: Vec<&String> = named
+        .keys()
+        .filter(|path| !path.starts_with("src/store/") && *path != "src/store.rs")
+        .collect();
     assert_eq!(homes, ["src/database.rs"], "{named:#?}");
-    assert_eq!(naming(&sources("migration/src", "rs"), &["entities", "workflows"]), BTreeMap::new(), "a migration is frozen in time");
+    assert_eq!(
+        naming(&sources("migration/src", "rs"), &["entities", "workflows"]),
+        BTreeMap::new(),
+        "a migration is frozen in time"
+    );
 }
 
 /// Handlers say what they need and who judges it; transactions are the engine's.
 #[test]
 fn no_handler_sees_the_pool() {
-    let named = naming(&sources("src/api", "rs"), &["Db", "Tx", "begin", "commit", "DatabaseConnection", "Statement", ".db()", "put_changes", "open_desk"]);
+    let named = naming(
+        &sources("src/api", "rs"),
+        &[
+            "Db",
+            "Tx",
+            "begin",
+            "commit",
+            "DatabaseConnection",
+            "Statement",
+            ".db()",
+            "put_changes",
+            "open_desk",
+        ],
+    );
     // Readiness asks whether the database is there, and nothing else of it.
     assert_eq!(named, BTreeMap::from([("src/api/health.rs".to_owned(), vec![".db()".to_owned()])]));
     let law = naming(&sources("src/api", "rs"), &["Case::open", "decide", "settle", "dossier_mut"]);
@@ -127,24 +193,74 @@ fn no_handler_sees_the_pool() {
 #[test]
 fn nothing_else_writes_what_the_law_decides() {
     let judged = [
-        "table_inventory_session", "table_inventory_snapshot", "table_slip", "table_drop_event", "soft_count_table_result",
-        "reconciliation_exception", "table_rundown_report", "signature", "session_transition",
+        "table_inventory_session",
+        "table_inventory_snapshot",
+        "table_slip",
+        "table_drop_event",
+        "soft_count_table_result",
+        "reconciliation_exception",
+        "table_rundown_report",
+        "signature",
+        "session_transition",
     ];
-    let writes = judged.map(|table| [format!("UPDATE {table}"), format!("INSERT INTO {table}"), format!("DELETE FROM {table}")]).concat();
-    let writes: Vec<&str> = writes.iter().map(String::as_str).collect();
-    assert_eq!(naming(&sources("src", "rs"), &writes), BTreeMap::new(), "no SQL of the program writes a judged row");
-    let scripts: Vec<String> = naming(&sources("migration/src", "sql"), &writes).into_keys().collect();
-    assert!(scripts.iter().all(|script| script.contains("desk")), "put_changes alone: {scripts:?}");
-    let models = ["session", "snapshot", "slip", "drop_event", "soft_count", "exception", "report", "signature", "transition"]
-        .map(|entity| [format!("entities::{entity}::ActiveModel"), format!("{entity}::ActiveModel")])
+    let writes = judged
+        .map(|table| {
+            [
+                format!("UPDATE {table}"),
+                format!("INSERT INTO {table}"),
+                format!("DELETE FROM {table}"),
+            ]
+        })
         .concat();
+    let writes: Vec<&str> = writes.iter().map(String::as_str).collect();
+    assert_eq!(
+        naming(&sources("src", "rs"), &writes),
+        BTreeMap::new(),
+        "no SQL of the program writes a judged row"
+    );
+    let scripts: Vec<String> = naming(&sources("migration/src", "sql"), &writes).into_keys().collect();
+    assert!(
+        scripts.iter().all(|script| script.contains("desk")),
+        "put_changes alone: {scripts:?}"
+    );
+    let models = [
+        "session",
+        "snapshot",
+        "slip",
+        "drop_event",
+        "soft_count",
+        "exception",
+        "report",
+        "signature",
+        "transition",
+    ]
+    .map(|entity| [format!("entities::{entity}::ActiveModel"), format!("{entity}::ActiveModel")])
+    .concat();
     let models: Vec<&str> = models.iter().map(String::as_str).collect();
-    assert_eq!(naming(&sources("src", "rs"), &models), BTreeMap::new(), "no model of a judged row is made active");
+    assert_eq!(
+        naming(&sources("src", "rs"), &models),
+        BTreeMap::new(),
+        "no model of a judged row is made active"
+    );
 }
 
 /// The rooms of `src/`, and the rooms each may know. The command line is the front door: it may know all of them.
 const ROOMS: &[(&str, &[&str])] = &[
-    ("api", &["answer", "app", "auth", "casino_folder", "clock", "count_file", "engine", "error", "observe", "store"]),
+    (
+        "api",
+        &[
+            "answer",
+            "app",
+            "auth",
+            "casino_folder",
+            "clock",
+            "count_file",
+            "engine",
+            "error",
+            "observe",
+            "store",
+        ],
+    ),
     ("app", &["api", "auth", "clock", "config", "engine"]),
     ("answer", &[]),
     ("auth", &["clock"]),
@@ -152,7 +268,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("config", &["auth", "observe"]),
     ("count_file", &["error"]),
-    ("daemon", &["api", "app", "auth", "clock", "config", "database", "engine", "jobs", "outbox", "store"]),
+    (
+        "daemon",
+        &[
+            "api", "app", "auth", "clock", "config", "database", "engine", "jobs", "outbox", "store",
+        ],
+    ),
     ("database", &["config", "postgres", "store"]),
     ("engine", &["answer", "auth", "clock", "error", "observe", "store"]),
     ("error", &[]),
@@ -168,9 +289,18 @@ const ROOMS: &[(&str, &[&str])] = &[
 fn the_rooms_know_each_other_in_one_direction() {
     let mut edges: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for source in sources("src", "rs") {
-        let room = source.path.trim_start_matches("src/").split(['/', '.']).next().unwrap_or_default().to_owned();
+        let room = source
+            .path
+            .trim_start_matches("src/")
+            .split(['/', '.'])
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         if !["lib", "main", "cli"].contains(&room.as_str()) {
-            edges.entry(room.clone()).or_default().extend(rooms_named(&source.code).into_iter().filter(|known| *known != room));
+            edges
+                .entry(room.clone())
+                .or_default()
+                .extend(rooms_named(&source.code).into_iter().filter(|known| *known != room));
         }
     }
     let mut trespasses = Vec::new();
@@ -178,14 +308,25 @@ fn the_rooms_know_each_other_in_one_direction() {
         let Some((_, may)) = ROOMS.iter().find(|(name, _)| name == room) else {
             panic!("src/{room} is a new room: say in ROOMS whom it may know");
         };
-        trespasses.extend(known.iter().filter(|other| !may.contains(&other.as_str())).map(|other| format!("{room} -> {other}")));
+        trespasses.extend(
+            known
+                .iter()
+                .filter(|other| !may.contains(&other.as_str()))
+                .map(|other| format!("{room} -> {other}")),
+        );
     }
     assert!(trespasses.is_empty(), "{trespasses:#?}");
 }
 
 /// What follows `crate::`, in a path or in a list of paths.
 fn rooms_named(code: &str) -> BTreeSet<String> {
-    let first_word = |text: &str| text.trim().split(|c: char| !c.is_ascii_lowercase() && c != '_').next().unwrap_or_default().to_owned();
+    let first_word = |text: &str| {
+        text.trim()
+            .split(|c: char| !c.is_ascii_lowercase() && c != '_')
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
     let mut rooms = BTreeSet::new();
     for (at, mark) in code.match_indices("crate::") {
         let rest = &code[at + mark.len()..];
@@ -203,14 +344,20 @@ fn rooms_named(code: &str) -> BTreeSet<String> {
 /// One definition of win (domain §9): no second place does sums with an opening, a closing and what lies between.
 #[test]
 fn what_a_table_won_is_computed_in_one_place() {
-    let places = ["src", "workflows/src", "entities/src"].map(|folder| sources(folder, "rs")).into_iter().flatten().chain(sources("migration/src", "sql"));
+    let places = ["src", "workflows/src", "entities/src"]
+        .map(|folder| sources(folder, "rs"))
+        .into_iter()
+        .flatten()
+        .chain(sources("migration/src", "sql"));
     let formula = |statement: &str| {
         let statement = statement.to_ascii_lowercase();
         let named = |words: &[&str]| words.iter().any(|word| statement.contains(word));
         named(&["closing", "closer"]) && named(&["opening", "opener"]) && named(&["fill", "credit"]) && named(&[" - ", "_sub("])
     };
-    let found: BTreeSet<String> =
-        places.filter(|source| source.code.split(['{', '}', ';']).any(formula)).map(|source| source.path).collect();
+    let found: BTreeSet<String> = places
+        .filter(|source| source.code.split(['{', '}', ';']).any(formula))
+        .map(|source| source.path)
+        .collect();
     assert_eq!(found, BTreeSet::from(["workflows/src/rundown.rs".to_owned()]));
 }
 
@@ -218,13 +365,36 @@ fn what_a_table_won_is_computed_in_one_place() {
 #[test]
 fn what_has_one_home_stays_at_home() {
     let folders = ["src", "workflows/src", "entities/src", "migration/src"].map(|folder| sources(folder, "rs"));
-    let lifted: Vec<String> =
-        folders.iter().flatten().filter(|source| source.code.contains("clippy::disallowed_methods")).map(|source| source.path.clone()).collect();
-    let homes = ["src/api/mod.rs", "src/clock.rs", "src/daemon.rs", "src/store/mod.rs", "entities/src/lib.rs"];
+    let lifted: Vec<String> = folders
+        .iter()
+        .flatten()
+        .filter(|source| source.code.contains("clippy::disallowed_methods"))
+        .map(|source| source.path.clone())
+        .collect();
+    let homes = [
+        "src/api/mod.rs",
+        "src/clock.rs",
+        "src/daemon.rs",
+        "src/store/mod.rs",
+        "entities/src/lib.rs",
+    ];
     assert!(lifted.iter().all(|path| homes.contains(&path.as_str())), "{lifted:#?}");
-    let bare: Vec<&String> = folders.iter().flatten().filter(|source| source.code.contains("#[allow") || source.code.contains("#![allow")).map(|source| &source.path).collect();
-    assert!(bare.is_empty(), "an expectation has a reason and ends when it is no longer true: {bare:#?}");
-    let unsafe_code: Vec<String> = folders.iter().flatten().filter(|source| has_word(&source.code, "unsafe")).map(|source| source.path.clone()).collect();
+    let bare: Vec<&String> = folders
+        .iter()
+        .flatten()
+        .filter(|source| source.code.contains("#[allow") || source.code.contains("#![allow"))
+        .map(|source| &source.path)
+        .collect();
+    assert!(
+        bare.is_empty(),
+        "an expectation has a reason and ends when it is no longer true: {bare:#?}"
+    );
+    let unsafe_code: Vec<String> = folders
+        .iter()
+        .flatten()
+        .filter(|source| has_word(&source.code, "unsafe"))
+        .map(|source| source.path.clone())
+        .collect();
     assert_eq!(unsafe_code, Vec::<String>::new());
 }
 
@@ -232,8 +402,15 @@ fn what_has_one_home_stays_at_home() {
 #[test]
 fn the_program_does_not_die_of_surprise() {
     let folders = ["src", "workflows/src"].map(|folder| sources(folder, "rs"));
-    let dying: BTreeMap<String, Vec<String>> =
-        folders.iter().flat_map(|sources| naming(sources, &[".unwrap()", ".expect(", "panic!", "unreachable!", "todo!", "unimplemented!"])).collect();
+    let dying: BTreeMap<String, Vec<String>> = folders
+        .iter()
+        .flat_map(|sources| {
+            naming(
+                sources,
+                &[".unwrap()", ".expect(", "panic!", "unreachable!", "todo!", "unimplemented!"],
+            )
+        })
+        .collect();
     // A test that advances the system clock holds the wrong one.
     let known = BTreeMap::from([("src/clock.rs".to_owned(), vec!["panic!".to_owned()])]);
     assert_eq!(dying, known);

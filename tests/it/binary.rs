@@ -52,12 +52,22 @@ impl Place {
             std::fs::remove_dir_all(left_over).ok();
         }
         abridge(&folder);
-        Self { dir, folder, running: None }
+        Self {
+            dir,
+            folder,
+            running: None,
+        }
     }
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rundown"));
-        command.arg("--data-dir").arg(&self.dir).args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .arg("--data-dir")
+            .arg(&self.dir)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         // The test's own settings are no part of the installation.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("RUNDOWN_")) {
             command.env_remove(name);
@@ -68,12 +78,20 @@ impl Place {
     /// Starts the daemon, seeded, and waits until it takes requests.
     async fn serve(&mut self) -> &Daemon {
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0", "--with", &self.folder.to_string_lossy()]);
-        let log = std::fs::File::options().create(true).append(true).open(self.dir.with_extension("log")).expect("a log");
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.with_extension("log"))
+            .expect("a log");
         let mut child = command.stderr(log).spawn().expect("the program");
         let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         let url = timeout(START_MAY_TAKE, address(&mut stdout)).await.expect("a start in time");
         let url = url.unwrap_or_else(|| panic!("no address was printed: {}", self.log()));
-        self.running.insert(Daemon { child, url, _stdout: stdout })
+        self.running.insert(Daemon {
+            child,
+            url,
+            _stdout: stdout,
+        })
     }
 
     fn log(&self) -> String {
@@ -91,13 +109,20 @@ impl Place {
         let mut daemon = self.running.take().expect("a daemon");
         let pid = Pid::from_raw(daemon.child.id().expect("running").try_into().expect("a pid"));
         kill(pid, Signal::SIGTERM).expect("asked");
-        let ended = timeout(START_MAY_TAKE, daemon.child.wait()).await.expect("a stop in time").expect("waited for");
+        let ended = timeout(START_MAY_TAKE, daemon.child.wait())
+            .await
+            .expect("a stop in time")
+            .expect("waited for");
         assert!(ended.success(), "{ended}: {}", self.log());
     }
 
     async fn owner(&self) -> (Embedded, DatabaseConnection) {
         let dir = self.dir.clone();
-        let guest = tokio::task::spawn_blocking(move || Embedded::join(&dir)).await.expect("no panic").expect("readable").expect("a running cluster");
+        let guest = tokio::task::spawn_blocking(move || Embedded::join(&dir))
+            .await
+            .expect("no panic")
+            .expect("readable")
+            .expect("a running cluster");
         let owner = sea_orm::Database::connect(guest.url(OWNER, DATABASE)).await.expect("the owner");
         (guest, owner)
     }
@@ -131,7 +156,9 @@ fn abridge(to: &Path) {
         std::fs::copy(folder().join(file), to.join(file)).expect("copied");
     }
     let day = std::fs::read_to_string(folder().join("day.jsonl")).expect("the day");
-    let acts = day.lines().filter(|act| TABLES.iter().any(|table| act.contains(&format!("\"table\":\"{table}\""))));
+    let acts = day
+        .lines()
+        .filter(|act| TABLES.iter().any(|table| act.contains(&format!("\"table\":\"{table}\""))));
     std::fs::write(to.join("day.jsonl"), acts.map(|act| format!("{act}\n")).collect::<String>()).expect("written");
 }
 
@@ -157,11 +184,17 @@ struct Player {
 impl Player {
     fn of(place: &Place) -> Self {
         let config = Config::load(Some(&place.dir), None).expect("a configuration");
-        Self { folder: Arc::new(Folder::read(&place.folder).expect("the folder")), issuer: Arc::new(Issuer::new(&config).expect("the daemon's secret")) }
+        Self {
+            folder: Arc::new(Folder::read(&place.folder).expect("the folder")),
+            issuer: Arc::new(Issuer::new(&config).expect("the daemon's secret")),
+        }
     }
 
     async fn play(self, url: String) -> anyhow::Result<rundown::cli::play::Outcome> {
-        let tokens = |employee_no: &str| self.issuer.issue(&format!("{}:{employee_no}", self.folder.casino.name), DEFAULT_TTL);
+        let tokens = |employee_no: &str| {
+            self.issuer
+                .issue(&format!("{}:{employee_no}", self.folder.casino.name), DEFAULT_TTL)
+        };
         play(&self.folder, &url, &tokens, false, Progress::Hidden).await
     }
 }
@@ -191,7 +224,11 @@ async fn a_day_cut_off_by_kill_9_is_played_to_the_same_end() {
     let (_guest, owner) = place.owner().await;
     let deadline = Instant::now() + START_MAY_TAKE;
     while ask(&owner, ACTS_DONE, []).await.as_i64() < Some(KILLED_AFTER) {
-        assert!(playing.try_join_next().is_none() && Instant::now() < deadline, "the play never came so far: {}", place.log());
+        assert!(
+            playing.try_join_next().is_none() && Instant::now() < deadline,
+            "the play never came so far: {}",
+            place.log()
+        );
     }
     place.kill().await;
     playing.shutdown().await;
@@ -203,15 +240,30 @@ async fn a_day_cut_off_by_kill_9_is_played_to_the_same_end() {
     let done = usize::try_from(place.ask(ACTS_DONE).await.as_u64().expect("a count")).expect("a count");
     assert!(done < day.acts, "killed in the middle: {done}");
     let outcome = player.clone().play(url).await.expect("played to the end");
-    assert!(outcome.refused.is_empty(), "{}", outcome.refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    assert!(
+        outcome.refused.is_empty(),
+        "{}",
+        outcome.refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    );
 
-    assert_eq!((outcome.acts, outcome.replayed), (day.acts, done), "what was answered is replayed, nothing else");
+    assert_eq!(
+        (outcome.acts, outcome.replayed),
+        (day.acts, done),
+        "what was answered is replayed, nothing else"
+    );
     let found: Vec<_> = outcome.sessions.iter().map(Deserved::of).collect();
     assert_eq!(found, day.deserved().into_iter().map(Some).collect::<Vec<_>>());
-    let mut expected: Value = ["create_session", "count_tray", "request_slip", "issue_slip", "remove_box", "soft_count"]
-        .into_iter()
-        .map(|act| (act.to_owned(), json!(day.times[act])))
-        .collect();
+    let mut expected: Value = [
+        "create_session",
+        "count_tray",
+        "request_slip",
+        "issue_slip",
+        "remove_box",
+        "soft_count",
+    ]
+    .into_iter()
+    .map(|act| (act.to_owned(), json!(day.times[act])))
+    .collect();
     (expected["acts"], expected["events"]) = (json!(day.acts), json!(true));
     assert_eq!(place.ask(DONE).await, expected, "nothing is doubled");
     place.stop().await;
@@ -225,10 +277,19 @@ async fn a_second_daemon_on_the_same_directory_says_so_and_goes() {
         let daemon = place.serve().await;
         (daemon.url.clone(), daemon.child.id().expect("running"))
     };
-    let second: Output = timeout(START_MAY_TAKE, place.command(&["serve", "--listen", "127.0.0.1:0"]).kill_on_drop(true).output()).await.expect("in time").expect("run");
+    let second: Output = timeout(
+        START_MAY_TAKE,
+        place.command(&["serve", "--listen", "127.0.0.1:0"]).kill_on_drop(true).output(),
+    )
+    .await
+    .expect("in time")
+    .expect("run");
     let said = String::from_utf8_lossy(&second.stderr);
     assert!(!second.status.success());
-    assert!(said.contains("another rundown") && said.contains(&*place.dir.to_string_lossy()), "{said}");
+    assert!(
+        said.contains("another rundown") && said.contains(&*place.dir.to_string_lossy()),
+        "{said}"
+    );
     assert!(said.contains(&pid.to_string()), "it names the process to look at: {said}");
     assert!(!said.contains("panicked"), "{said}");
 
@@ -236,7 +297,12 @@ async fn a_second_daemon_on_the_same_directory_says_so_and_goes() {
     assert_eq!(reqwest::get(format!("{url}/readyz")).await.expect("an answer").status(), 200);
     let token = place.command(&["token", "--staff", "PB-01"]).output().await.expect("run");
     let token = String::from_utf8(token.stdout).expect("text");
-    let me = reqwest::Client::new().get(format!("{url}/api/v1/me")).bearer_auth(token.trim()).send().await.expect("an answer");
+    let me = reqwest::Client::new()
+        .get(format!("{url}/api/v1/me"))
+        .bearer_auth(token.trim())
+        .send()
+        .await
+        .expect("an answer");
     assert_eq!(me.status(), 200);
     place.stop().await;
 }
@@ -247,7 +313,13 @@ async fn a_taken_port_is_named_and_no_cluster_is_left_running() {
     let place = Place::fresh("port");
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let listen = taken.local_addr().expect("an address").to_string();
-    let refused = timeout(START_MAY_TAKE, place.command(&["serve", "--listen", &listen]).kill_on_drop(true).output()).await.expect("in time").expect("run");
+    let refused = timeout(
+        START_MAY_TAKE,
+        place.command(&["serve", "--listen", &listen]).kill_on_drop(true).output(),
+    )
+    .await
+    .expect("in time")
+    .expect("run");
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success() && said.contains(&listen), "{said}");
     assert!(!Path::new(&place.dir).join("data/postmaster.pid").exists(), "{said}");

@@ -109,7 +109,12 @@ impl Day {
             let (opening_cents, closing_cents) = (total(&session.trays["open"]), total(&session.trays["close"]));
             Deserved {
                 table: session.table.clone(),
-                exceptions: self.findings.iter().filter(|(of, _, _)| *of == index).map(|(_, category, _)| (*category).to_owned()).collect(),
+                exceptions: self
+                    .findings
+                    .iter()
+                    .filter(|(of, _, _)| *of == index)
+                    .map(|(_, category, _)| (*category).to_owned())
+                    .collect(),
                 opening_cents,
                 fills_cents: session.fills,
                 credits_cents: session.credits,
@@ -128,7 +133,11 @@ impl Day {
         *self.times.entry(name.clone()).or_default() += 1;
         match name.as_str() {
             "create_session" => {
-                let session = Session { table: table.clone(), before: self.current.get(&table).copied(), ..Session::default() };
+                let session = Session {
+                    table: table.clone(),
+                    before: self.current.get(&table).copied(),
+                    ..Session::default()
+                };
                 self.current.insert(table.clone(), self.sessions.len());
                 self.sessions.push(session);
                 self.standing.insert(table, word("drop_box"));
@@ -136,7 +145,16 @@ impl Day {
             "count_tray" => self.count_tray(&table, word("kind"), &act["chipset"]),
             "request_slip" => {
                 let session = self.current[&table];
-                self.slips.insert(slip, Slip { session, kind: word("kind"), asked: act["chipset"].clone(), confirmed: None, voided: false });
+                self.slips.insert(
+                    slip,
+                    Slip {
+                        session,
+                        kind: word("kind"),
+                        asked: act["chipset"].clone(),
+                        confirmed: None,
+                        voided: false,
+                    },
+                );
             }
             "issue_slip" => self.issued.entry(self.slips[&slip].kind.clone()).or_default().push(slip),
             "verify_slip" => self.verify_slip(&slip, &act["chipset"]),
@@ -172,7 +190,11 @@ impl Day {
         let (asked, confirmed) = (total(&slip.asked), total(chipset));
         slip.confirmed = Some(confirmed);
         let session = &mut self.sessions[slip.session];
-        *(if slip.kind == "fill" { &mut session.fills } else { &mut session.credits }) += confirmed;
+        *(if slip.kind == "fill" {
+            &mut session.fills
+        } else {
+            &mut session.credits
+        }) += confirmed;
         if asked != confirmed {
             self.findings.insert((slip.session, "SLIP_AMOUNT_MISMATCH", name.to_owned()));
         }
@@ -184,7 +206,11 @@ impl Day {
         slip.voided = true;
         if let Some(confirmed) = slip.confirmed {
             let session = &mut self.sessions[slip.session];
-            *(if slip.kind == "fill" { &mut session.fills } else { &mut session.credits }) -= confirmed;
+            *(if slip.kind == "fill" {
+                &mut session.fills
+            } else {
+                &mut session.credits
+            }) -= confirmed;
             self.findings.insert((slip.session, "VOID_MISUSE", name));
         }
     }
@@ -198,7 +224,9 @@ impl Day {
         let mut expected: BTreeSet<String> = self.contents.remove(drop_box).unwrap_or_default().into_iter().collect();
         let mut seen = BTreeSet::new();
         for paper in act["documents"].as_array().expect("papers") {
-            let Some(kind) = paper["kind"].as_str().and_then(|kind| kind.strip_suffix("_slip")) else { continue };
+            let Some(kind) = paper["kind"].as_str().and_then(|kind| kind.strip_suffix("_slip")) else {
+                continue;
+            };
             match self.named(kind, paper) {
                 None => {
                     self.findings.insert((session, "UNEXPECTED_SLIP", paper["number"].to_string()));
@@ -235,7 +263,9 @@ impl Day {
 
 fn pieces(chipset: &Value) -> BTreeMap<i64, i64> {
     let all = chipset.as_object().expect("a chipset").iter();
-    all.map(|(cents, count)| (cents.parse().expect("cents"), count.as_i64().expect("pieces"))).filter(|(_, count)| *count != 0).collect()
+    all.map(|(cents, count)| (cents.parse().expect("cents"), count.as_i64().expect("pieces")))
+        .filter(|(_, count)| *count != 0)
+        .collect()
 }
 
 fn total(chipset: &Value) -> i64 {
@@ -264,7 +294,11 @@ impl Floor {
             statement_timeout: Duration::from_secs(20),
             lock_timeout: Duration::from_secs(10),
         };
-        let database = Database { embedded: None, owner_url: cluster.url(OWNER).into(), app };
+        let database = Database {
+            embedded: None,
+            owner_url: cluster.url(OWNER).into(),
+            app,
+        };
         seed(&database, &folder, clock.now()).await.expect("seeded");
 
         let nowhere = Path::new("/nonexistent");
@@ -273,7 +307,13 @@ impl Floor {
         config.auth.secret = auth().secret;
         let issuer = TokenIssuer::new(&config.auth.settings(), nowhere).expect("an issuer");
         let running = daemon::start(&config, clock.clone(), database).await.expect("a daemon");
-        Self { running, owner: cluster.owner().await, folder, clock, issuer }
+        Self {
+            running,
+            owner: cluster.owner().await,
+            folder,
+            clock,
+            issuer,
+        }
     }
 
     async fn play(&self, finalize: bool) -> Outcome {
@@ -281,14 +321,17 @@ impl Floor {
             let subject = format!("{}:{employee_no}", self.folder.casino.name);
             self.issuer.issue(&subject, self.clock.now(), Duration::from_secs(12 * 3600))
         };
-        play(&self.folder, &self.running.url(), &tokens, finalize, Progress::Hidden).await.expect("played to the end")
+        play(&self.folder, &self.running.url(), &tokens, finalize, Progress::Hidden)
+            .await
+            .expect("played to the end")
     }
 
     /// Everything stored: by table, how many rows and a hash of all they say.
     async fn stored(&self) -> BTreeMap<&'static str, Value> {
         let mut stored = BTreeMap::new();
         for (table, _) in entities::tables() {
-            let sql = format!("SELECT jsonb_build_array(count(*), md5(string_agg(t::text, ',' ORDER BY t::text))) AS json FROM {table} AS t");
+            let sql =
+                format!("SELECT jsonb_build_array(count(*), md5(string_agg(t::text, ',' ORDER BY t::text))) AS json FROM {table} AS t");
             stored.insert(table, ask(&self.owner, &sql, []).await);
         }
         stored
@@ -297,7 +340,11 @@ impl Floor {
 
 #[track_caller]
 fn all_accepted(outcome: &Outcome, acts: usize) {
-    assert!(outcome.refused.is_empty(), "{}", outcome.refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    assert!(
+        outcome.refused.is_empty(),
+        "{}",
+        outcome.refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    );
     assert_eq!(outcome.acts, acts);
 }
 
@@ -309,28 +356,54 @@ async fn a_casino_day_comes_out_as_its_file_deserves() {
 
     let outcome = floor.play(false).await;
     all_accepted(&outcome, day.acts);
-    assert_eq!((outcome.replayed, outcome.sessions_by_status()), (0, BTreeMap::from([(Status::Reconciled, 47)])));
-    let found: Vec<Deserved> = outcome.sessions.iter().map(|line| Deserved::of(line).unwrap_or_else(|| panic!("{line:#?}"))).collect();
+    assert_eq!(
+        (outcome.replayed, outcome.sessions_by_status()),
+        (0, BTreeMap::from([(Status::Reconciled, 47)]))
+    );
+    let found: Vec<Deserved> = outcome
+        .sessions
+        .iter()
+        .map(|line| Deserved::of(line).unwrap_or_else(|| panic!("{line:#?}")))
+        .collect();
     assert_eq!(found, day.deserved());
     // The day is worth playing: it has something of every kind to find.
     let raised: BTreeSet<String> = outcome.exceptions.keys().map(ToString::to_string).collect();
-    let kinds = ["COUNT_VARIANCE", "MISSING_SLIP", "OPENING_VARIANCE", "SEAL_MISMATCH", "SLIP_AMOUNT_MISMATCH", "UNEXPECTED_SLIP"];
+    let kinds = [
+        "COUNT_VARIANCE",
+        "MISSING_SLIP",
+        "OPENING_VARIANCE",
+        "SEAL_MISMATCH",
+        "SLIP_AMOUNT_MISMATCH",
+        "UNEXPECTED_SLIP",
+    ];
     assert_eq!(raised, kinds.into_iter().map(str::to_owned).collect());
 
     let numbers = "SELECT jsonb_object_agg(kind, ids) AS json FROM (
                        SELECT kind, jsonb_agg(request_id ORDER BY slip_no) AS ids FROM table_slip WHERE slip_no IS NOT NULL GROUP BY kind) AS of_kind";
-    assert_eq!(ask(&floor.owner, numbers, []).await, json!(day.issued), "the n-th slip of a kind has the number n");
+    assert_eq!(
+        ask(&floor.owner, numbers, []).await,
+        json!(day.issued),
+        "the n-th slip of a kind has the number n"
+    );
     let gaps = "SELECT jsonb_object_agg(kind, last_no) AS json FROM slip_counter";
     let expected: BTreeMap<_, _> = day.issued.iter().map(|(kind, slips)| (kind, slips.len())).collect();
     assert_eq!(ask(&floor.owner, gaps, []).await, json!(expected));
     let once = "SELECT jsonb_build_array((SELECT count(*) FROM audit_log WHERE domain <> 'casino'), (SELECT count(*) FROM idempotency_key)) AS json";
-    assert_eq!(ask(&floor.owner, once, []).await, json!([day.acts, day.acts]), "one audit row and one answer an act");
+    assert_eq!(
+        ask(&floor.owner, once, []).await,
+        json!([day.acts, day.acts]),
+        "one audit row and one answer an act"
+    );
 
     let stored = floor.stored().await;
     let again = floor.play(false).await;
     all_accepted(&again, day.acts);
     assert_eq!((again.replayed, &again.sessions), (day.acts, &outcome.sessions));
-    assert_eq!(floor.stored().await, stored, "a second play is a replay: not a row more, not a word changed");
+    assert_eq!(
+        floor.stored().await,
+        stored,
+        "a second play is a replay: not a row more, not a word changed"
+    );
 
     let signed = floor.play(true).await;
     all_accepted(&signed, day.acts);
@@ -338,7 +411,11 @@ async fn a_casino_day_comes_out_as_its_file_deserves() {
     assert_eq!(signed.sessions_by_status(), BTreeMap::from([(Status::Finalized, 47)]));
     assert!(signed.sessions.iter().all(|line| line.open_exceptions == Some(0)));
     let found: Vec<_> = signed.sessions.iter().map(Deserved::of).collect();
-    assert_eq!(found, day.deserved().into_iter().map(Some).collect::<Vec<_>>(), "no signature changes a figure");
+    assert_eq!(
+        found,
+        day.deserved().into_iter().map(Some).collect::<Vec<_>>(),
+        "no signature changes a figure"
+    );
     let graded = "SELECT jsonb_agg(DISTINCT metric_grade) AS json FROM table_rundown_report WHERE finalized_at IS NOT NULL";
     assert_eq!(ask(&floor.owner, graded, []).await, json!(["AUTHORITATIVE"]));
 

@@ -28,12 +28,34 @@ async fn a_client_that_hangs_up_leaves_no_transaction_open() {
     let session = house.open_table("BJ-01", "BJ-01-A", tray()).await;
     let address = house.url.strip_prefix("http://").expect("plain HTTP").to_owned();
     let requests = [
-        request(&house, "PB-01", &format!("sessions/{session}/transitions"), &json!({ "to": "DROP_SCHEDULED" })),
-        request(&house, "PB-01", &format!("sessions/{session}/transitions"), &json!({ "to": "OPEN" })),
-        request(&house, "PB-02", &format!("sessions/{session}/exceptions"), &json!({ "category": "MANUAL", "detail": "hung up" })),
-        request(&house, "PB-02", &format!("sessions/{session}/snapshots"), &json!({ "kind": "rundown", "chipset": tray() })),
+        request(
+            &house,
+            "PB-01",
+            &format!("sessions/{session}/transitions"),
+            &json!({ "to": "DROP_SCHEDULED" }),
+        ),
+        request(
+            &house,
+            "PB-01",
+            &format!("sessions/{session}/transitions"),
+            &json!({ "to": "OPEN" }),
+        ),
+        request(
+            &house,
+            "PB-02",
+            &format!("sessions/{session}/exceptions"),
+            &json!({ "category": "MANUAL", "detail": "hung up" }),
+        ),
+        request(
+            &house,
+            "PB-02",
+            &format!("sessions/{session}/snapshots"),
+            &json!({ "kind": "rundown", "chipset": tray() }),
+        ),
     ];
-    let callers: JoinSet<()> = (0..CALLERS).map(|caller| hang_up(address.clone(), requests.clone(), caller)).collect();
+    let callers: JoinSet<()> = (0..CALLERS)
+        .map(|caller| hang_up(address.clone(), requests.clone(), caller))
+        .collect();
     callers.join_all().await;
 
     // Every handler that began ends: the one task left is the listener's own.
@@ -55,9 +77,15 @@ async fn a_client_that_hangs_up_leaves_no_transaction_open() {
     assert!(raised > 0, "the calls reached the daemon, or the test proves nothing");
 
     // The session's lock is free, and so is every connection of the pool.
-    let to = if house.status(&session).await == "OPEN" { "DROP_SCHEDULED" } else { "OPEN" };
+    let to = if house.status(&session).await == "OPEN" {
+        "DROP_SCHEDULED"
+    } else {
+        "OPEN"
+    };
     house.advance("PB-01", &session, json!({ "to": to })).await.expect(200);
-    let reads: JoinSet<u16> = (0..CALLERS).map(|_| status_of(house.person("PB-01"), below(&format!("sessions/{session}")))).collect();
+    let reads: JoinSet<u16> = (0..CALLERS)
+        .map(|_| status_of(house.person("PB-01"), below(&format!("sessions/{session}"))))
+        .collect();
     assert_eq!(reads.join_all().await, vec![200; CALLERS]);
 }
 

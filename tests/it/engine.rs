@@ -32,11 +32,20 @@ struct Call {
 impl Call {
     fn new(house: &House, by: &str, path: impl AsRef<str>, body: &Value) -> Self {
         let key = Uuid::now_v7().to_string();
-        Self { by: house.person(by), path: below(path.as_ref()), key, content_type: "application/json", body: body.to_string() }
+        Self {
+            by: house.person(by),
+            path: below(path.as_ref()),
+            key,
+            content_type: "application/json",
+            body: body.to_string(),
+        }
     }
 
     fn keyed(self, key: &str) -> Self {
-        Self { key: key.to_owned(), ..self }
+        Self {
+            key: key.to_owned(),
+            ..self
+        }
     }
 
     async fn make(self) -> Reply {
@@ -49,7 +58,10 @@ impl Call {
 fn outcomes(replies: &[Reply]) -> BTreeMap<(u16, String), usize> {
     let mut outcomes = BTreeMap::new();
     for reply in replies {
-        let word = ["reason", "code"].into_iter().find_map(|member| reply.body[member].as_str()).unwrap_or_default();
+        let word = ["reason", "code"]
+            .into_iter()
+            .find_map(|member| reply.body[member].as_str())
+            .unwrap_or_default();
         let word = if reply.status < 300 { "" } else { word };
         *outcomes.entry((reply.status, word.to_owned())).or_default() += 1;
     }
@@ -59,8 +71,16 @@ fn outcomes(replies: &[Reply]) -> BTreeMap<(u16, String), usize> {
 /// One success, and this refusal for everybody else.
 #[track_caller]
 fn one_wins(replies: &[Reply], success: u16, refusal: (u16, &str)) {
-    let expected = BTreeMap::from([((success, String::new()), 1), ((refusal.0, refusal.1.to_owned()), replies.len() - 1)]);
-    assert_eq!(outcomes(replies), expected, "{:#?}", replies.iter().map(|reply| &reply.text).collect::<BTreeSet<_>>());
+    let expected = BTreeMap::from([
+        ((success, String::new()), 1),
+        ((refusal.0, refusal.1.to_owned()), replies.len() - 1),
+    ]);
+    assert_eq!(
+        outcomes(replies),
+        expected,
+        "{:#?}",
+        replies.iter().map(|reply| &reply.text).collect::<BTreeSet<_>>()
+    );
 }
 
 /// The same command under the same key, all at once: one effect, one audit row, and everybody gets the one answer.
@@ -71,36 +91,66 @@ async fn one_effect(house: &House, by: &str, path: &str, body: &Value, status: u
         assert_eq!(reply.expect(status), &replies[0].body, "{path}");
         assert_eq!(reply.header("etag"), replies[0].header("etag"), "{path}");
     }
-    let replayed = replies.iter().filter(|reply| reply.header("idempotent-replayed") == Some("true")).count();
+    let replayed = replies
+        .iter()
+        .filter(|reply| reply.header("idempotent-replayed") == Some("true"))
+        .count();
     assert_eq!(replayed, CROWD - 1, "{path}");
     assert_eq!(house.count("audit_log").await, audited + 1, "{path}");
     // The answer is kept: the same once more changes nothing at all, its audit least of all.
     let again = house.in_vain(Call::new(house, by, path, body).keyed("the-one-key").make()).await;
-    assert_eq!((again.expect(status), again.header("idempotent-replayed")), (&replies[0].body, Some("true")), "{path}");
-    house.cluster.owner().await.execute_unprepared("DELETE FROM idempotency_key WHERE key = 'the-one-key'").await.expect("forgotten");
+    assert_eq!(
+        (again.expect(status), again.header("idempotent-replayed")),
+        (&replies[0].body, Some("true")),
+        "{path}"
+    );
+    house
+        .cluster
+        .owner()
+        .await
+        .execute_unprepared("DELETE FROM idempotency_key WHERE key = 'the-one-key'")
+        .await
+        .expect("forgotten");
     replies[0].body.clone()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn twenty_identical_commands_have_one_effect_and_equal_answers() {
     let house = House::open().await;
-    let created = one_effect(&house, "PB-01", "sessions", &json!({ "table_id": house.table("BJ-01"), "drop_box_id": house.drop_box("BJ-01-A") }), 201).await;
+    let created = one_effect(
+        &house,
+        "PB-01",
+        "sessions",
+        &json!({ "table_id": house.table("BJ-01"), "drop_box_id": house.drop_box("BJ-01-A") }),
+        201,
+    )
+    .await;
     assert_eq!((house.count("table_inventory_session").await, house.count("outbox").await), (1, 1));
     let session = id(&created);
     let moves = format!("sessions/{session}/transitions");
     let moved = one_effect(&house, "PB-01", &moves, &json!({ "to": "OPENING" }), 200).await;
-    assert_eq!((&moved["session"]["status"], &moved["session"]["version"]), (&json!("OPENING"), &json!(2)));
+    assert_eq!(
+        (&moved["session"]["status"], &moved["session"]["version"]),
+        (&json!("OPENING"), &json!(2))
+    );
 
     let opener = json!({ "kind": "open", "chipset": tray(), "cosign": house.cosign("DL-01") });
     one_effect(&house, "PB-01", &format!("sessions/{session}/snapshots"), &opener, 201).await;
-    assert_eq!((house.count("table_inventory_snapshot").await, house.status(&session).await.as_str()), (1, "OPEN"));
+    assert_eq!(
+        (house.count("table_inventory_snapshot").await, house.status(&session).await.as_str()),
+        (1, "OPEN")
+    );
 
     let request = json!({ "kind": "fill", "request_id": "f-1", "chipset": { "10000": 1 } });
     let slip = id(&one_effect(&house, "PB-01", &format!("sessions/{session}/slips"), &request, 201).await);
     let issue = json!({ "to": "ISSUED", "runner_id": house.staff("SC-03") });
     let issued = one_effect(&house, "CG-01", &format!("slips/{slip}/transitions"), &issue, 200).await;
     assert_eq!(issued["slip"]["slip_no"], 1);
-    assert_eq!(house.texts("SELECT last_no::text FROM slip_counter").await, ["1"], "a replay takes no number");
+    assert_eq!(
+        house.texts("SELECT last_no::text FROM slip_counter").await,
+        ["1"],
+        "a replay takes no number"
+    );
 
     let removal = json!({
         "drop_box_id": house.drop_box("BJ-01-A"), "replacement_box_id": house.drop_box("BJ-01-B"), "seal_no": "S1", "witnessed_by": house.cosign("SC-02"),
@@ -109,8 +159,18 @@ async fn twenty_identical_commands_have_one_effect_and_equal_answers() {
     one_effect(&house, "SC-01", &format!("drops/{drop}/delivery"), &json!({}), 200).await;
     one_effect(&house, "CT-01", &format!("drops/{drop}/receipt"), &json!({ "seal_no": "S1" }), 200).await;
     one_effect(&house, "CT-01", "soft-counts", &count_of(&house, &drop, 5000), 201).await;
-    one_effect(&house, "PB-01", &format!("sessions/{session}/exceptions"), &json!({ "category": "MANUAL", "detail": "seen" }), 201).await;
-    assert_eq!((house.count("table_drop_event").await, house.count("soft_count_table_result").await), (1, 1));
+    one_effect(
+        &house,
+        "PB-01",
+        &format!("sessions/{session}/exceptions"),
+        &json!({ "category": "MANUAL", "detail": "seen" }),
+        201,
+    )
+    .await;
+    assert_eq!(
+        (house.count("table_drop_event").await, house.count("soft_count_table_result").await),
+        (1, 1)
+    );
 }
 
 fn count_of(house: &House, drop: &str, total_cents: i64) -> Value {
@@ -130,10 +190,18 @@ async fn twenty_requests_of_one_slip_under_twenty_keys_are_one_slip() {
     let request = json!({ "kind": "credit", "request_id": "c-1", "chipset": { "10000": 1 } });
     let replies = at_once((0..CROWD).map(|_| Call::new(&house, "PB-01", format!("sessions/{session}/slips"), &request))).await;
     assert!(replies.iter().all(|reply| reply.expect(201) == &replies[0].body));
-    assert_eq!(replies.iter().filter(|reply| reply.header("idempotent-replayed") == Some("true")).count(), CROWD - 1);
+    assert_eq!(
+        replies
+            .iter()
+            .filter(|reply| reply.header("idempotent-replayed") == Some("true"))
+            .count(),
+        CROWD - 1
+    );
     assert_eq!((house.count("table_slip").await, house.count("audit_log").await), (1, audited + 1));
     let other = json!({ "kind": "credit", "request_id": "c-1", "chipset": { "10000": 2 } });
-    let reply = house.in_vain(house.post("PB-01", &format!("sessions/{session}/slips"), other)).await;
+    let reply = house
+        .in_vain(house.post("PB-01", &format!("sessions/{session}/slips"), other))
+        .await;
     assert_eq!(reply.refused(409, "conflict")["reason"], "request_id_reused");
 }
 
@@ -142,10 +210,21 @@ async fn twenty_requests_of_one_slip_under_twenty_keys_are_one_slip() {
 async fn of_twenty_openings_one_succeeds_and_the_others_find_it_done() {
     let house = House::open().await;
     let session = house.create("BJ-01", "BJ-01-A").await;
-    let replies = at_once((0..CROWD).map(|_| Call::new(&house, "PB-01", format!("sessions/{session}/transitions"), &json!({ "to": "OPENING" })))).await;
+    let replies = at_once((0..CROWD).map(|_| {
+        Call::new(
+            &house,
+            "PB-01",
+            format!("sessions/{session}/transitions"),
+            &json!({ "to": "OPENING" }),
+        )
+    }))
+    .await;
     one_wins(&replies, 200, (409, "illegal_transition"));
     for refused in replies.iter().filter(|reply| reply.status == 409) {
-        assert_eq!((&refused.body["from"], &refused.body["to"], &refused.body["allowed"]), (&json!("OPENING"), &json!("OPENING"), &json!(["CLOSED"])));
+        assert_eq!(
+            (&refused.body["from"], &refused.body["to"], &refused.body["allowed"]),
+            (&json!("OPENING"), &json!("OPENING"), &json!(["CLOSED"]))
+        );
     }
     assert_eq!(house.texts("SELECT verb FROM session_transition").await, ["begin_opening"]);
     assert_eq!(house.count("audit_log").await, 2);
@@ -187,7 +266,8 @@ async fn an_emergency_box_goes_to_one_of_three_tables() {
     };
     one_wins(&at_once((0..3).map(as_replacement)).await, 201, (409, "box_elsewhere"));
     let by_itself = |session: &String| {
-        let body = json!({ "drop_box_id": house.drop_box("EM-2"), "seal_no": "S2", "witnessed_by": house.cosign("SC-02"), "emergency": true });
+        let body =
+            json!({ "drop_box_id": house.drop_box("EM-2"), "seal_no": "S2", "witnessed_by": house.cosign("SC-02"), "emergency": true });
         Call::new(&house, "SC-01", format!("sessions/{session}/drops"), &body)
     };
     one_wins(&at_once(sessions.iter().map(by_itself)).await, 201, (409, "box_elsewhere"));
@@ -209,7 +289,12 @@ async fn a_box_is_counted_once_unless_a_recount_says_so() {
     one_wins(&replies, 201, (422, "validation_failed"));
     assert_eq!(house.count("soft_count_table_result").await, 2);
     // A box counted is in use again once, not once for every count.
-    assert_eq!(house.texts("SELECT b.use_no::text FROM drop_box AS b JOIN table_drop_event AS d ON d.drop_box_id = b.id").await, ["2"]);
+    assert_eq!(
+        house
+            .texts("SELECT b.use_no::text FROM drop_box AS b JOIN table_drop_event AS d ON d.drop_box_id = b.id")
+            .await,
+        ["2"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -232,13 +317,27 @@ async fn numbers_given_at_once_on_three_tables_leave_no_gap() {
     for table in ["BJ-01", "BJ-02", "BJ-03"] {
         let session = house.open_table(table, &format!("{table}-A"), tray()).await;
         for n in 0..15 {
-            slips.push(house.request_slip(&session, "fill", &format!("{table}-{n}"), json!({ "10000": 1 })).await);
+            slips.push(
+                house
+                    .request_slip(&session, "fill", &format!("{table}-{n}"), json!({ "10000": 1 }))
+                    .await,
+            );
         }
     }
     // Every third is refused after the number was taken: the runner is of the cage.
     let issue = |n: usize| json!({ "to": "ISSUED", "runner_id": house.staff(if n % 3 == 0 { "CG-02" } else { "SC-03" }) });
-    let replies = at_once(slips.iter().enumerate().map(|(n, slip)| Call::new(&house, "CG-01", format!("slips/{slip}/transitions"), &issue(n)))).await;
-    let numbers: BTreeSet<i64> = replies.iter().filter(|reply| reply.status == 200).filter_map(|reply| reply.body["slip"]["slip_no"].as_i64()).collect();
+    let replies = at_once(
+        slips
+            .iter()
+            .enumerate()
+            .map(|(n, slip)| Call::new(&house, "CG-01", format!("slips/{slip}/transitions"), &issue(n))),
+    )
+    .await;
+    let numbers: BTreeSet<i64> = replies
+        .iter()
+        .filter(|reply| reply.status == 200)
+        .filter_map(|reply| reply.body["slip"]["slip_no"].as_i64())
+        .collect();
     assert_eq!(numbers, (1..=30).collect());
     assert_eq!(outcomes(&replies)[&(403, "segregation_violation".to_owned())], 15);
 }
@@ -263,13 +362,25 @@ async fn a_storm_over_several_sessions_at_once_leaves_no_5xx() {
         }
         // Interleaved, so that neighbours in time are strangers on the floor.
         let parts: Vec<usize> = (0..calls.len()).map(|n| n * 7 % calls.len()).collect();
-        assert_eq!(parts.iter().collect::<BTreeSet<_>>().len(), calls.len(), "every call once: {} has no factor of seven", calls.len());
+        assert_eq!(
+            parts.iter().collect::<BTreeSet<_>>().len(),
+            calls.len(),
+            "every call once: {} has no factor of seven",
+            calls.len()
+        );
         let mut calls: Vec<Option<Call>> = calls.into_iter().map(Some).collect();
         let replies = at_once(parts.into_iter().filter_map(|part| calls[part].take())).await;
-        let failed: Vec<_> = replies.iter().filter(|reply| reply.status >= 500).map(|reply| &reply.text).collect();
+        let failed: Vec<_> = replies
+            .iter()
+            .filter(|reply| reply.status >= 500)
+            .map(|reply| &reply.text)
+            .collect();
         assert!(failed.is_empty(), "round {round}: {failed:#?}\n{:#?}", outcomes(&replies));
         if round == 0 {
-            let rolled = replies.iter().filter(|reply| reply.status == 201 && !reply.body["opened"].is_null()).count();
+            let rolled = replies
+                .iter()
+                .filter(|reply| reply.status == 201 && !reply.body["opened"].is_null())
+                .count();
             assert_eq!(rolled, floor.len(), "each table rolls over once: {:#?}", outcomes(&replies));
         }
     }
@@ -285,7 +396,8 @@ async fn a_storm_over_several_sessions_at_once_leaves_no_5xx() {
                                t.session_id, (SELECT predecessor_id FROM table_inventory_session AS s WHERE s.id = t.session_id)))),
             'deadlocks', (SELECT deadlocks FROM pg_stat_database WHERE datname = current_database())) AS json";
     let owner = house.cluster.owner().await;
-    let expected = json!({ "counted_twice": 0, "counted": 6, "live": 3, "sessions": 9, "in_the_closed": 0, "unaudited": 0, "deadlocks": 0 });
+    let expected =
+        json!({ "counted_twice": 0, "counted": 6, "live": 3, "sessions": 9, "in_the_closed": 0, "unaudited": 0, "deadlocks": 0 });
     assert_eq!(ask(&owner, sound, []).await, expected);
 }
 
@@ -306,15 +418,36 @@ impl Stormy {
         let name = |slip: &str| format!("{table}-{slip}");
         let first = house.open_table(table, &drop_box("A"), tray()).await;
         let early = house.drop_and_bring(&first, &drop_box("A"), Some(&drop_box("B")), "S1").await;
-        let mut numbers = vec![house.slip(&first, "fill", &name("1"), json!({ "10000": 1 })).await["slip_no"].as_i64().expect("a number")];
+        let mut numbers = vec![
+            house.slip(&first, "fill", &name("1"), json!({ "10000": 1 })).await["slip_no"]
+                .as_i64()
+                .expect("a number"),
+        ];
         let rollover = json!({ "chipset": tray(), "cosign": house.cosign("PB-02") });
-        let session = id(&house.post("PB-01", &format!("sessions/{first}/rollover"), rollover).await.expect(201)["opened"]);
-        numbers.push(house.slip(&session, "fill", &name("2"), json!({ "10000": 1 })).await["slip_no"].as_i64().expect("a number"));
+        let session = id(&house
+            .post("PB-01", &format!("sessions/{first}/rollover"), rollover)
+            .await
+            .expect(201)["opened"]);
+        numbers.push(
+            house.slip(&session, "fill", &name("2"), json!({ "10000": 1 })).await["slip_no"]
+                .as_i64()
+                .expect("a number"),
+        );
         let late = house.drop_and_bring(&session, &drop_box("B"), Some(&drop_box("C")), "S2").await;
         let asked = house.request_slip(&session, "fill", &name("3"), json!({ "10000": 1 })).await;
         let issued = house.request_slip(&session, "credit", &name("4"), json!({ "10000": 1 })).await;
-        house.step_slip("CG-01", &issued, json!({ "to": "ISSUED", "runner_id": house.staff("SC-03") })).await.expect(200);
-        Self { session, first, drops: [early, late], asked, issued, numbers }
+        house
+            .step_slip("CG-01", &issued, json!({ "to": "ISSUED", "runner_id": house.staff("SC-03") }))
+            .await
+            .expect(200);
+        Self {
+            session,
+            first,
+            drops: [early, late],
+            asked,
+            issued,
+            numbers,
+        }
     }
 
     fn calls(&self, house: &House) -> Vec<Call> {
@@ -348,7 +481,10 @@ impl Stormy {
 
     fn late_count(&self, house: &House) -> Value {
         let mut count = count_of(house, &self.drops[1], 5000);
-        let papers = self.numbers.iter().map(|number| json!({ "kind": "fill_slip", "number": number.to_string(), "amount_cents": 10_000 }));
+        let papers = self
+            .numbers
+            .iter()
+            .map(|number| json!({ "kind": "fill_slip", "number": number.to_string(), "amount_cents": 10_000 }));
         count["evidence_manifest"]["documents"] = papers.collect();
         count
     }
@@ -358,10 +494,19 @@ impl Stormy {
 fn file(house: &House, floor: &[&Stormy]) -> Call {
     let mut csv = "drop_event_id,drop_total_cents,count_1_cents,count_2_cents,team,currency,documents\n".to_owned();
     for table in floor {
-        let papers = table.numbers.iter().map(|number| format!("fill_slip:{number}:10000")).collect::<Vec<_>>().join(" ");
+        let papers = table
+            .numbers
+            .iter()
+            .map(|number| format!("fill_slip:{number}:10000"))
+            .collect::<Vec<_>>()
+            .join(" ");
         csv.push_str(&format!("{},5000,5000,5000,CT-01 CT-02 CT-03,100:50,{papers}\n", table.drops[1]));
     }
-    Call { content_type: "text/csv", body: csv, ..Call::new(house, "CT-03", "soft-counts/import", &Value::Null) }
+    Call {
+        content_type: "text/csv",
+        body: csv,
+        ..Call::new(house, "CT-03", "soft-counts/import", &Value::Null)
+    }
 }
 
 /// The event catalog's keys (seed 2), copied by hand: the contract that consumers were written against. Below them those the catalog lacks
@@ -369,7 +514,13 @@ fn file(house: &House, floor: &[&Stormy]) -> Call {
 const CATALOG: &[(&str, &[(&str, Shape)])] = &[
     (
         "table.inventory_open",
-        &[("table_id", Id), ("snapshot_id", Id), ("chipset", Chips), ("counted_by", IdOrNull), ("verified_by", IdOrNull)],
+        &[
+            ("table_id", Id),
+            ("snapshot_id", Id),
+            ("chipset", Chips),
+            ("counted_by", IdOrNull),
+            ("verified_by", IdOrNull),
+        ],
     ),
     (
         "table.inventory_close",
@@ -382,14 +533,51 @@ const CATALOG: &[(&str, &[(&str, Shape)])] = &[
             ("verified_by", IdOrNull),
         ],
     ),
-    ("table.inventory_rundown_recorded", &[("table_id", Id), ("snapshot_id", Id), ("chipset", Chips), ("note", TextOrNull)]),
+    (
+        "table.inventory_rundown_recorded",
+        &[("table_id", Id), ("snapshot_id", Id), ("chipset", Chips), ("note", TextOrNull)],
+    ),
     (
         "table.fill_requested",
-        &[("table_id", Id), ("request_id", Text), ("amount_cents", Cents), ("chipset", Chips), ("requested_by", IdOrNull), ("slip_no", TextOrNull)],
+        &[
+            ("table_id", Id),
+            ("request_id", Text),
+            ("amount_cents", Cents),
+            ("chipset", Chips),
+            ("requested_by", IdOrNull),
+            ("slip_no", TextOrNull),
+        ],
     ),
-    ("table.fill_completed", &[("table_id", Id), ("request_id", Text), ("amount_cents", Cents), ("delivered_by", IdOrNull), ("received_by", IdOrNull)]),
-    ("table.credit_requested", &[("table_id", Id), ("request_id", Text), ("amount_cents", Cents), ("chipset", Chips), ("authorized_by", IdOrNull)]),
-    ("table.credit_completed", &[("table_id", Id), ("request_id", Text), ("amount_cents", Cents), ("sent_by", IdOrNull), ("received_by", IdOrNull)]),
+    (
+        "table.fill_completed",
+        &[
+            ("table_id", Id),
+            ("request_id", Text),
+            ("amount_cents", Cents),
+            ("delivered_by", IdOrNull),
+            ("received_by", IdOrNull),
+        ],
+    ),
+    (
+        "table.credit_requested",
+        &[
+            ("table_id", Id),
+            ("request_id", Text),
+            ("amount_cents", Cents),
+            ("chipset", Chips),
+            ("authorized_by", IdOrNull),
+        ],
+    ),
+    (
+        "table.credit_completed",
+        &[
+            ("table_id", Id),
+            ("request_id", Text),
+            ("amount_cents", Cents),
+            ("sent_by", IdOrNull),
+            ("received_by", IdOrNull),
+        ],
+    ),
     (
         "table.drop_removed",
         &[
@@ -402,22 +590,108 @@ const CATALOG: &[(&str, &[(&str, Shape)])] = &[
             ("witnessed_by", IdOrNull),
         ],
     ),
-    ("table.drop_delivered", &[("table_id", Id), ("drop_box_id", Id), ("delivered_at", Moment), ("delivered_scan_at", MomentOrNull)]),
-    ("table.activated", &[("table_id", Id), ("label", Text), ("type", Text), ("pit", TextOrNull)]),
+    (
+        "table.drop_delivered",
+        &[
+            ("table_id", Id),
+            ("drop_box_id", Id),
+            ("delivered_at", Moment),
+            ("delivered_scan_at", MomentOrNull),
+        ],
+    ),
+    (
+        "table.activated",
+        &[("table_id", Id), ("label", Text), ("type", Text), ("pit", TextOrNull)],
+    ),
     ("table.deactivated", &[("table_id", Id)]),
-    ("table.session_created", &[("session_id", Id), ("table_id", Id), ("gaming_day", Day)]),
-    ("table.session_advanced", &[("session_id", Id), ("table_id", Id), ("from", Text), ("to", Text), ("trigger", Text)]),
-    ("table.slip_advanced", &[("slip_id", Id), ("session_id", Id), ("table_id", Id), ("kind", Text), ("from", TextOrNull), ("to", Text)]),
-    ("table.drop_scheduled", &[("session_id", Id), ("table_id", Id), ("drop_scheduled_for", MomentOrNull)]),
-    ("table.drop_received", &[("table_id", Id), ("drop_box_id", Id), ("drop_event_id", Id), ("received_at", Moment), ("received_by", Id)]),
+    (
+        "table.session_created",
+        &[("session_id", Id), ("table_id", Id), ("gaming_day", Day)],
+    ),
+    (
+        "table.session_advanced",
+        &[
+            ("session_id", Id),
+            ("table_id", Id),
+            ("from", Text),
+            ("to", Text),
+            ("trigger", Text),
+        ],
+    ),
+    (
+        "table.slip_advanced",
+        &[
+            ("slip_id", Id),
+            ("session_id", Id),
+            ("table_id", Id),
+            ("kind", Text),
+            ("from", TextOrNull),
+            ("to", Text),
+        ],
+    ),
+    (
+        "table.drop_scheduled",
+        &[("session_id", Id), ("table_id", Id), ("drop_scheduled_for", MomentOrNull)],
+    ),
+    (
+        "table.drop_received",
+        &[
+            ("table_id", Id),
+            ("drop_box_id", Id),
+            ("drop_event_id", Id),
+            ("received_at", Moment),
+            ("received_by", Id),
+        ],
+    ),
     (
         "table.drop_counted",
-        &[("session_id", Id), ("table_id", Id), ("drop_box_id", Id), ("drop_event_id", Id), ("soft_count_id", Id), ("accepted", Flag)],
+        &[
+            ("session_id", Id),
+            ("table_id", Id),
+            ("drop_box_id", Id),
+            ("drop_event_id", Id),
+            ("soft_count_id", Id),
+            ("accepted", Flag),
+        ],
     ),
-    ("table.exception_raised", &[("exception_id", Id), ("session_id", Id), ("table_id", Id), ("category", Text), ("variance_cents", CentsOrNull)]),
-    ("table.exception_resolved", &[("exception_id", Id), ("session_id", Id), ("table_id", Id), ("category", Text), ("status", Text)]),
-    ("table.rundown_computed", &[("session_id", Id), ("table_id", Id), ("win_loss_stat_cents", CentsOrNull), ("metric_grade", Text)]),
-    ("table.rundown_finalized", &[("session_id", Id), ("table_id", Id), ("win_loss_stat_cents", CentsOrNull), ("finalized_by", Id)]),
+    (
+        "table.exception_raised",
+        &[
+            ("exception_id", Id),
+            ("session_id", Id),
+            ("table_id", Id),
+            ("category", Text),
+            ("variance_cents", CentsOrNull),
+        ],
+    ),
+    (
+        "table.exception_resolved",
+        &[
+            ("exception_id", Id),
+            ("session_id", Id),
+            ("table_id", Id),
+            ("category", Text),
+            ("status", Text),
+        ],
+    ),
+    (
+        "table.rundown_computed",
+        &[
+            ("session_id", Id),
+            ("table_id", Id),
+            ("win_loss_stat_cents", CentsOrNull),
+            ("metric_grade", Text),
+        ],
+    ),
+    (
+        "table.rundown_finalized",
+        &[
+            ("session_id", Id),
+            ("table_id", Id),
+            ("win_loss_stat_cents", CentsOrNull),
+            ("finalized_by", Id),
+        ],
+    ),
 ];
 
 use Shape::{Cents, CentsOrNull, Chips, Day, Flag, Id, IdOrNull, Moment, MomentOrNull, Number, Text, TextOrNull};
@@ -444,10 +718,16 @@ impl Shape {
         match self {
             Id => value.as_str().is_some_and(|id| id.parse::<Uuid>().is_ok()),
             Cents | Number => value.is_i64(),
-            Chips => value.as_object().is_some_and(|chips| chips.iter().all(|(cents, pieces)| cents.parse::<u32>().is_ok() && pieces.is_u64())),
+            Chips => value
+                .as_object()
+                .is_some_and(|chips| chips.iter().all(|(cents, pieces)| cents.parse::<u32>().is_ok() && pieces.is_u64())),
             Text => value.as_str().is_some_and(|text| !text.is_empty()),
-            Day => value.as_str().is_some_and(|day| day.len() == 10 && day.parse::<chrono::NaiveDate>().is_ok()),
-            Moment => value.as_str().is_some_and(|at| at.ends_with('Z') && at.parse::<chrono::DateTime<chrono::Utc>>().is_ok()),
+            Day => value
+                .as_str()
+                .is_some_and(|day| day.len() == 10 && day.parse::<chrono::NaiveDate>().is_ok()),
+            Moment => value
+                .as_str()
+                .is_some_and(|at| at.ends_with('Z') && at.parse::<chrono::DateTime<chrono::Utc>>().is_ok()),
             Flag => value.is_boolean(),
             IdOrNull => value.is_null() || Id.fits(value),
             CentsOrNull => value.is_null() || Cents.fits(value),
@@ -476,50 +756,104 @@ impl Teller {
 
     async fn slip(&mut self, session: &str, kind: &str) {
         let request = json!({ "kind": kind, "request_id": format!("{kind}-1"), "chipset": { "10000": 5 } });
-        let slip = id(&self.post("slip.request", "PB-01", &format!("sessions/{session}/slips"), request).await);
+        let slip = id(&self
+            .post("slip.request", "PB-01", &format!("sessions/{session}/slips"), request)
+            .await);
         let steps = format!("slips/{slip}/transitions");
         let (runner, dealer) = (self.house.staff("SC-03"), self.house.cosign("DL-01"));
-        self.post("slip.issue", "CG-01", &steps, json!({ "to": "ISSUED", "runner_id": runner })).await;
-        self.post("slip.verify", "PB-02", &steps, json!({ "to": "VERIFIED_AT_TABLE", "dealer": dealer })).await;
+        self.post("slip.issue", "CG-01", &steps, json!({ "to": "ISSUED", "runner_id": runner }))
+            .await;
+        self.post(
+            "slip.verify",
+            "PB-02",
+            &steps,
+            json!({ "to": "VERIFIED_AT_TABLE", "dealer": dealer }),
+        )
+        .await;
         if kind == "credit" {
-            self.post("slip.cage_receipt", "CG-01", &format!("slips/{slip}/cage-receipt"), json!({})).await;
+            self.post("slip.cage_receipt", "CG-01", &format!("slips/{slip}/cage-receipt"), json!({}))
+                .await;
         }
-        self.post("slip.deposit", "PB-02", &steps, json!({ "to": "DEPOSITED_IN_DROPBOX" })).await;
+        self.post("slip.deposit", "PB-02", &steps, json!({ "to": "DEPOSITED_IN_DROPBOX" }))
+            .await;
     }
 
     /// A whole session with one seal that differs, so that every event there is has its occasion. Returns its id.
     async fn play(&mut self) -> String {
-        let (table, first, second) = (self.house.table("BJ-01"), self.house.drop_box("BJ-01-A"), self.house.drop_box("BJ-01-B"));
+        let (table, first, second) = (
+            self.house.table("BJ-01"),
+            self.house.drop_box("BJ-01-A"),
+            self.house.drop_box("BJ-01-B"),
+        );
         let (dealer, witness) = (self.house.cosign("DL-01"), self.house.cosign("SC-02"));
         for (what, path) in [("table.deactivate", "deactivate"), ("table.activate", "activate")] {
-            let reply = self.house.person("AD-01").post(&format!("/api/v1/tables/{}/{path}", self.house.table("BJ-03")), json!({})).await;
+            let reply = self
+                .house
+                .person("AD-01")
+                .post(&format!("/api/v1/tables/{}/{path}", self.house.table("BJ-03")), json!({}))
+                .await;
             self.call(what, reply);
         }
-        let session = id(&self.post("session.create", "PB-01", "sessions", json!({ "table_id": table, "drop_box_id": first })).await);
+        let session = id(&self
+            .post(
+                "session.create",
+                "PB-01",
+                "sessions",
+                json!({ "table_id": table, "drop_box_id": first }),
+            )
+            .await);
         let at = |rest: &str| format!("sessions/{session}/{rest}");
-        self.post("session.begin_opening", "PB-01", &at("transitions"), json!({ "to": "OPENING" })).await;
+        self.post("session.begin_opening", "PB-01", &at("transitions"), json!({ "to": "OPENING" }))
+            .await;
         let tray_count = |kind: &str| json!({ "kind": kind, "chipset": tray(), "cosign": dealer });
         self.post("snapshot.count", "PB-01", &at("snapshots"), tray_count("open")).await;
         self.post("snapshot.count", "PB-01", &at("snapshots"), tray_count("rundown")).await;
         self.slip(&session, "fill").await;
         self.slip(&session, "credit").await;
-        self.post("session.schedule_drop", "PB-01", &at("transitions"), json!({ "to": "DROP_SCHEDULED" })).await;
+        self.post(
+            "session.schedule_drop",
+            "PB-01",
+            &at("transitions"),
+            json!({ "to": "DROP_SCHEDULED" }),
+        )
+        .await;
         let removal = json!({ "drop_box_id": first, "replacement_box_id": second, "seal_no": "S1", "witnessed_by": witness });
         let drop = id(&self.post("drop.remove", "SC-01", &at("drops"), removal).await["drop"]);
-        self.post("drop.deliver", "SC-01", &format!("drops/{drop}/delivery"), json!({ "delivered_scan_at": self.house.clock.now() })).await;
-        self.post("drop.receive", "CT-01", &format!("drops/{drop}/receipt"), json!({ "seal_no": "S2" })).await;
+        self.post(
+            "drop.deliver",
+            "SC-01",
+            &format!("drops/{drop}/delivery"),
+            json!({ "delivered_scan_at": self.house.clock.now() }),
+        )
+        .await;
+        self.post(
+            "drop.receive",
+            "CT-01",
+            &format!("drops/{drop}/receipt"),
+            json!({ "seal_no": "S2" }),
+        )
+        .await;
         let mut count = count_of(&self.house, &drop, 5000);
         count["evidence_manifest"]["documents"] = json!([
             { "kind": "fill_slip", "number": "1", "amount_cents": 50_000 }, { "kind": "credit_slip", "number": "1", "amount_cents": 50_000 },
         ]);
         self.post("count.submit", "CT-01", "soft-counts", count).await;
-        self.post("session.begin_closing", "PB-01", &at("transitions"), json!({ "to": "CLOSING" })).await;
+        self.post("session.begin_closing", "PB-01", &at("transitions"), json!({ "to": "CLOSING" }))
+            .await;
         self.post("snapshot.count", "PB-01", &at("snapshots"), tray_count("close")).await;
         let exception = id(&self.house.exceptions(&session).await[0]);
-        self.post("exception.acknowledge", "CO-01", &format!("exceptions/{exception}/acknowledge"), json!({})).await;
+        self.post(
+            "exception.acknowledge",
+            "CO-01",
+            &format!("exceptions/{exception}/acknowledge"),
+            json!({}),
+        )
+        .await;
         let answer = json!({ "reason_code": "CUSTODY_EXPLAINED", "resolution_note": "misread" });
-        self.post("exception.resolve", "CO-01", &format!("exceptions/{exception}/resolve"), answer).await;
-        self.post("session.finalize", "CO-01", &at("transitions"), json!({ "to": "FINALIZED" })).await;
+        self.post("exception.resolve", "CO-01", &format!("exceptions/{exception}/resolve"), answer)
+            .await;
+        self.post("session.finalize", "CO-01", &at("transitions"), json!({ "to": "FINALIZED" }))
+            .await;
         session
     }
 }
@@ -567,15 +901,28 @@ const STORY: &[&str] = &[
 
 #[tokio::test]
 async fn a_sessions_events_are_the_catalogs_key_for_key_and_in_order() {
-    let mut teller = Teller { house: House::open().await, told: Vec::new() };
+    let mut teller = Teller {
+        house: House::open().await,
+        told: Vec::new(),
+    };
     teller.play().await;
     let owner = teller.house.cluster.owner().await;
-    let outbox = ask(&owner, "SELECT jsonb_agg(to_jsonb(o) ORDER BY o.position) AS json FROM outbox AS o", []).await;
+    let outbox = ask(
+        &owner,
+        "SELECT jsonb_agg(to_jsonb(o) ORDER BY o.position) AS json FROM outbox AS o",
+        [],
+    )
+    .await;
     let outbox = outbox.as_array().expect("rows");
     let story: Vec<String> = outbox
         .iter()
         .map(|row| {
-            let word = |member: &str| row["payload"].get(member).map(|value| format!(" {}", value.as_str().unwrap_or("null"))).unwrap_or_default();
+            let word = |member: &str| {
+                row["payload"]
+                    .get(member)
+                    .map(|value| format!(" {}", value.as_str().unwrap_or("null")))
+                    .unwrap_or_default()
+            };
             format!("{}{}{}", text(row, "event"), word("from"), word("to"))
         })
         .collect();
@@ -584,15 +931,29 @@ async fn a_sessions_events_are_the_catalogs_key_for_key_and_in_order() {
         in_the_catalog(row, teller.house.home.casino);
     }
     let told: BTreeSet<&str> = outbox.iter().filter_map(|row| row["event"].as_str()).collect();
-    assert_eq!(told, CATALOG.iter().map(|(event, _)| *event).collect(), "every event has had its occasion");
+    assert_eq!(
+        told,
+        CATALOG.iter().map(|(event, _)| *event).collect(),
+        "every event has had its occasion"
+    );
     let correlated: BTreeSet<String> = outbox.iter().map(|row| text(row, "correlation_id")).collect();
-    assert!(teller.told.iter().all(|(what, id)| correlated.contains(id) || *what == "exception.acknowledge"), "{:#?}", teller.told);
+    assert!(
+        teller
+            .told
+            .iter()
+            .all(|(what, id)| correlated.contains(id) || *what == "exception.acknowledge"),
+        "{:#?}",
+        teller.told
+    );
 }
 
 #[track_caller]
 fn in_the_catalog(row: &Value, casino: Uuid) {
     let (event, payload) = (text(row, "event"), row["payload"].as_object().expect("an object"));
-    let (_, keys) = CATALOG.iter().find(|(name, _)| *name == event).unwrap_or_else(|| panic!("{event} is in no catalog"));
+    let (_, keys) = CATALOG
+        .iter()
+        .find(|(name, _)| *name == event)
+        .unwrap_or_else(|| panic!("{event} is in no catalog"));
     let expected: BTreeSet<&str> = keys.iter().map(|(key, _)| *key).chain(["event", "casino_id", "at"]).collect();
     assert_eq!(payload.keys().map(String::as_str).collect::<BTreeSet<_>>(), expected, "{event}");
     for (key, shape) in keys.iter().chain(&[("casino_id", Id), ("at", Moment)]) {
@@ -610,23 +971,46 @@ fn in_the_catalog(row: &Value, casino: Uuid) {
 
 #[tokio::test]
 async fn a_command_leaves_one_audit_row_with_what_was_and_what_is() {
-    let mut teller = Teller { house: House::open().await, told: Vec::new() };
+    let mut teller = Teller {
+        house: House::open().await,
+        told: Vec::new(),
+    };
     let session = teller.play().await;
     let owner = teller.house.cluster.owner().await;
-    let audit = ask(&owner, "SELECT jsonb_agg(to_jsonb(a) ORDER BY a.id) AS json FROM audit_log AS a", []).await;
+    let audit = ask(
+        &owner,
+        "SELECT jsonb_agg(to_jsonb(a) ORDER BY a.id) AS json FROM audit_log AS a",
+        [],
+    )
+    .await;
     let audit = audit.as_array().expect("rows");
     let told: Vec<(String, String)> = teller.told.iter().map(|(what, id)| ((*what).to_owned(), id.clone())).collect();
-    let kept: Vec<(String, String)> =
-        audit.iter().map(|row| (format!("{}.{}", text(row, "domain"), text(row, "action")), text(row, "correlation_id"))).collect();
+    let kept: Vec<(String, String)> = audit
+        .iter()
+        .map(|row| {
+            (
+                format!("{}.{}", text(row, "domain"), text(row, "action")),
+                text(row, "correlation_id"),
+            )
+        })
+        .collect();
     assert_eq!(kept, told, "one row a command, under its name and its correlation id");
     for row in audit {
         let creates = row["action"] == "create";
-        assert_eq!((row["dto_before"].is_null(), row["dto_after"].is_object()), (creates, true), "{row:#}");
+        assert_eq!(
+            (row["dto_before"].is_null(), row["dto_after"].is_object()),
+            (creates, true),
+            "{row:#}"
+        );
         assert!(row["domain"] == "table" || row["session_id"] == json!(session), "{row:#}");
     }
     let moved = &audit[3];
     let status = |side: &str| moved[side]["table_inventory_session"][0]["status"].clone();
-    assert_eq!((status("dto_before"), status("dto_after")), (json!("READY_TO_OPEN"), json!("OPENING")), "{moved:#}");
+    assert_eq!(
+        (status("dto_before"), status("dto_after")),
+        (json!("READY_TO_OPEN"), json!("OPENING")),
+        "{moved:#}"
+    );
     assert_eq!(moved["actor_id"], json!(teller.house.staff("PB-01")));
     // PINs and what proves them are in no book.
     let written = audit.iter().map(ToString::to_string).collect::<String>();
@@ -644,22 +1028,39 @@ async fn a_command_cut_off_anywhere_can_be_sent_again() {
     let body = json!({ "kind": "rundown", "chipset": tray(), "cosign": house.cosign("DL-01") });
     let cuts = (1..=4).flat_map(|trip| [Cut::Before(trip), Cut::After(trip)]);
     for cut in cuts {
-        let send = || Call::new(&house, "PB-01", format!("sessions/{session}/snapshots"), &body).keyed(&format!("{cut:?}")).make();
+        let send = || {
+            Call::new(&house, "PB-01", format!("sessions/{session}/snapshots"), &body)
+                .keyed(&format!("{cut:?}"))
+                .make()
+        };
         wire.when_quiet().await;
         wire.cut(cut);
         let reply = send().await;
         assert!(wire.is_cut(), "{cut:?}");
         reply.refused(503, "unavailable");
-        assert!(reply.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok_and(|seconds| seconds > 0)), "{cut:?}");
+        assert!(
+            reply
+                .header("retry-after")
+                .is_some_and(|seconds| seconds.parse::<u32>().is_ok_and(|seconds| seconds > 0)),
+            "{cut:?}"
+        );
         let done = matches!(cut, Cut::After(4));
-        assert_eq!(house.count("table_inventory_snapshot").await, expected + i64::from(done), "{cut:?}: nothing is half done");
+        assert_eq!(
+            house.count("table_inventory_snapshot").await,
+            expected + i64::from(done),
+            "{cut:?}: nothing is half done"
+        );
         let again = send().await;
         again.expect(201);
         assert_eq!(again.header("idempotent-replayed").is_some(), done, "{cut:?}");
         expected += 1;
         assert_eq!(house.count("table_inventory_snapshot").await, expected, "{cut:?}");
     }
-    assert_eq!(house.count("audit_log").await, 3 + 8, "create, opening, opener, and each of the eight once");
+    assert_eq!(
+        house.count("audit_log").await,
+        3 + 8,
+        "create, opening, opener, and each of the eight once"
+    );
 }
 
 #[tokio::test]
@@ -672,14 +1073,22 @@ async fn without_a_database_the_daemon_says_so_and_comes_back_with_it() {
         house.advance("PB-01", &session, json!({ "to": "OPENING" })).await,
         house.get("PB-01", &format!("sessions/{session}")).await,
         house.get("PB-01", "sessions").await,
-        house.person("AD-01").patch("/api/v1/casino", json!({ "par_tolerance_cents": 5 })).await,
+        house
+            .person("AD-01")
+            .patch("/api/v1/casino", json!({ "par_tolerance_cents": 5 }))
+            .await,
         house.bearer(None).get("/readyz").await,
     ];
     for reply in away {
         reply.refused(503, "unavailable");
         assert_eq!(reply.header("retry-after"), Some("1"));
         let told = reply.text.to_ascii_lowercase();
-        assert!(["sqlx", "postgres", "socket", "os error"].iter().all(|inside| !told.contains(inside)), "database text is nobody's business: {told}");
+        assert!(
+            ["sqlx", "postgres", "socket", "os error"]
+                .iter()
+                .all(|inside| !told.contains(inside)),
+            "database text is nobody's business: {told}"
+        );
     }
     house.bearer(None).get("/healthz").await.expect(200);
 
@@ -687,7 +1096,15 @@ async fn without_a_database_the_daemon_says_so_and_comes_back_with_it() {
     // Connections that died in the pool may each cost one more answer; a client does as it is told and asks again.
     let deadline = Instant::now() + Duration::from_secs(10);
     let moved = loop {
-        let reply = Call::new(&house, "PB-01", format!("sessions/{session}/transitions"), &json!({ "to": "OPENING" })).keyed("the-opening").make().await;
+        let reply = Call::new(
+            &house,
+            "PB-01",
+            format!("sessions/{session}/transitions"),
+            &json!({ "to": "OPENING" }),
+        )
+        .keyed("the-opening")
+        .make()
+        .await;
         if reply.status != 503 {
             break reply;
         }

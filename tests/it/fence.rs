@@ -23,7 +23,10 @@ async fn furnished() -> Furnished {
     let house = House::open().await;
     let finalized = house.open_table("BJ-01", "BJ-01-A", json!({ "10000": 20 })).await;
     house.slip(&finalized, "fill", "f-1", json!({ "10000": 5 })).await;
-    house.advance("PB-01", &finalized, json!({ "to": "DROP_SCHEDULED" })).await.expect(200);
+    house
+        .advance("PB-01", &finalized, json!({ "to": "DROP_SCHEDULED" }))
+        .await
+        .expect(200);
     let removed = house.remove(&finalized, "BJ-01-A", Some("BJ-01-B"), "S1").await;
     let drop = removed.expect(201)["drop"]["id"].as_str().expect("an id").to_owned();
     house.bring(&drop, "S1").await;
@@ -35,15 +38,39 @@ async fn furnished() -> Furnished {
 
     let live = house.open_table("BJ-02", "BJ-02-A", json!({ "10000": 20 })).await;
     let open_slip = house.request_slip(&live, "fill", "f-2", json!({ "10000": 5 })).await;
-    house.step_slip("CG-01", &open_slip, json!({ "to": "ISSUED", "runner_id": house.staff("SC-03") })).await.expect(200);
-    house.step_slip("PB-02", &open_slip, json!({ "to": "VERIFIED_AT_TABLE", "dealer": house.cosign("DL-01") })).await.expect(200);
+    house
+        .step_slip("CG-01", &open_slip, json!({ "to": "ISSUED", "runner_id": house.staff("SC-03") }))
+        .await
+        .expect(200);
+    house
+        .step_slip(
+            "PB-02",
+            &open_slip,
+            json!({ "to": "VERIFIED_AT_TABLE", "dealer": house.cosign("DL-01") }),
+        )
+        .await
+        .expect(200);
     let manual = json!({ "category": "MANUAL", "detail": "the lamp over the table is out" });
-    house.person("PB-01").post(&format!("/api/v1/table-context/sessions/{live}/exceptions"), manual).await.expect(201);
+    house
+        .person("PB-01")
+        .post(&format!("/api/v1/table-context/sessions/{live}/exceptions"), manual)
+        .await
+        .expect(201);
     let range = json!({ "kind": "fill", "count": 5 });
-    house.person("AD-01").post("/api/v1/table-context/slip-series/manual-ranges", range).await.expect(201);
+    house
+        .person("AD-01")
+        .post("/api/v1/table-context/slip-series/manual-ranges", range)
+        .await
+        .expect(201);
 
     let tables = tenant_tables(&house.cluster.owner().await).await;
-    Furnished { house, finalized, live, open_slip, tables }
+    Furnished {
+        house,
+        finalized,
+        live,
+        open_slip,
+        tables,
+    }
 }
 
 /// Every table with a casino in it, and the casinos themselves.
@@ -65,13 +92,19 @@ async fn standing_in(app: &DatabaseConnection, casino: Option<Uuid>) -> Database
     #[expect(clippy::disallowed_methods, reason = "the test goes around the daemon on purpose")]
     let tx = app.begin().await.expect("a transaction");
     if let Some(casino) = casino {
-        execute(&tx, &format!("SELECT set_config('app.casino_id', '{casino}', true)")).await.expect("the context");
+        execute(&tx, &format!("SELECT set_config('app.casino_id', '{casino}', true)"))
+            .await
+            .expect("the context");
     }
     tx
 }
 
 async fn execute(connection: &impl ConnectionTrait, sql: &str) -> Result<u64, String> {
-    connection.execute_unprepared(sql).await.map(|done| done.rows_affected()).map_err(|error| sqlstate(&error))
+    connection
+        .execute_unprepared(sql)
+        .await
+        .map(|done| done.rows_affected())
+        .map_err(|error| sqlstate(&error))
 }
 
 /// The same, undone at once: a refused statement would spoil the transaction for the next.
@@ -83,15 +116,25 @@ async fn try_out(tx: &DatabaseTransaction, sql: &str) -> Result<u64, String> {
 }
 
 fn sqlstate(error: &DbErr) -> String {
-    let (DbErr::Conn(RuntimeErr::SqlxError(source)) | DbErr::Exec(RuntimeErr::SqlxError(source)) | DbErr::Query(RuntimeErr::SqlxError(source))) = error
+    let (DbErr::Conn(RuntimeErr::SqlxError(source))
+    | DbErr::Exec(RuntimeErr::SqlxError(source))
+    | DbErr::Query(RuntimeErr::SqlxError(source))) = error
     else {
         panic!("no error of the database: {error}");
     };
-    source.as_database_error().and_then(|refusal| refusal.code().map(|code| code.into_owned())).unwrap_or_else(|| panic!("{error}"))
+    source
+        .as_database_error()
+        .and_then(|refusal| refusal.code().map(|code| code.into_owned()))
+        .unwrap_or_else(|| panic!("{error}"))
 }
 
 async fn visible(connection: &impl ConnectionTrait, relation: &str, whose: &str) -> i64 {
-    let count = ask(connection, &format!("SELECT to_jsonb(count(*)) AS json FROM {relation} WHERE {whose}"), []).await;
+    let count = ask(
+        connection,
+        &format!("SELECT to_jsonb(count(*)) AS json FROM {relation} WHERE {whose}"),
+        [],
+    )
+    .await;
     count.as_i64().expect("a count")
 }
 
@@ -103,7 +146,9 @@ async fn without_a_context_nothing_is_seen() {
     for relation in furnished.tables.iter().map(String::as_str).chain(["table_fill", "table_credit"]) {
         assert_eq!(visible(&tx, relation, "true").await, 0, "{relation}");
     }
-    execute(&tx, "SELECT set_config('app.casino_id', '', true)").await.expect("an empty context");
+    execute(&tx, "SELECT set_config('app.casino_id', '', true)")
+        .await
+        .expect("an empty context");
     for relation in &furnished.tables {
         assert_eq!(visible(&tx, relation, "true").await, 0, "{relation}, with an empty context");
     }
@@ -117,7 +162,10 @@ async fn another_casinos_rows_do_not_exist() {
     let (at_home, across) = (standing_in(&app, Some(home)).await, standing_in(&app, Some(other)).await);
     for table in &furnished.tables {
         let ours = format!("{} = '{home}'", tenant(table));
-        assert!(visible(&at_home, table, &ours).await > 0, "{table} has rows, or the test proves nothing");
+        assert!(
+            visible(&at_home, table, &ours).await > 0,
+            "{table} has rows, or the test proves nothing"
+        );
         assert_eq!(visible(&at_home, table, &format!("NOT {ours}")).await, 0, "{table}, from home");
         assert_eq!(visible(&across, table, &ours).await, 0, "{table}, from across");
     }
@@ -138,11 +186,19 @@ async fn nobody_writes_without_a_context_or_across_the_fence() {
         for (tx, who) in [(&nobody, "nobody"), (&across, "the other casino")] {
             assert_eq!(try_out(tx, &copy).await, Err("42501".to_owned()), "{table}, inserted as {who}");
             let column = column_to_change(&owner, table).await;
-            let update = format!("UPDATE {table} SET {column} = {column} WHERE {} = '{}'", tenant(table), furnished.house.home.casino);
+            let update = format!(
+                "UPDATE {table} SET {column} = {column} WHERE {} = '{}'",
+                tenant(table),
+                furnished.house.home.casino
+            );
             assert_harmless(try_out(tx, &update).await, &format!("{table}, updated as {who}"));
             let delete = format!("DELETE FROM {table} WHERE {} = '{}'", tenant(table), furnished.house.home.casino);
             assert_harmless(try_out(tx, &delete).await, &format!("{table}, deleted as {who}"));
-            assert_eq!(try_out(tx, &format!("TRUNCATE {table}")).await, Err("42501".to_owned()), "{table}, emptied as {who}");
+            assert_eq!(
+                try_out(tx, &format!("TRUNCATE {table}")).await,
+                Err("42501".to_owned()),
+                "{table}, emptied as {who}"
+            );
         }
     }
 }
@@ -150,7 +206,10 @@ async fn nobody_writes_without_a_context_or_across_the_fence() {
 /// Either the privilege is missing, or there is no row to reach.
 #[track_caller]
 fn assert_harmless(outcome: Result<u64, String>, what: &str) {
-    assert!(matches!(outcome.as_ref().map_err(String::as_str), Ok(0) | Err("42501")), "{what}: {outcome:?}");
+    assert!(
+        matches!(outcome.as_ref().map_err(String::as_str), Ok(0) | Err("42501")),
+        "{what}: {outcome:?}"
+    );
 }
 
 /// An INSERT of a row that exists, in its first state and under a new id, without the columns Postgres fills itself.
@@ -196,9 +255,21 @@ async fn no_row_can_point_across_the_fence() {
         )
     };
     let (table, by) = (home.tables["BJ-03"], home.staff["PB-01"]);
-    assert_eq!(try_out(&tx, &session(table, by)).await, Ok(1), "the row is sound, or the refusals below prove nothing");
-    assert_eq!(try_out(&tx, &session(other.tables["BJ-03"], by)).await, Err("23503".to_owned()), "a foreign table");
-    assert_eq!(try_out(&tx, &session(table, other.staff["PB-01"])).await, Err("23503".to_owned()), "a foreign person");
+    assert_eq!(
+        try_out(&tx, &session(table, by)).await,
+        Ok(1),
+        "the row is sound, or the refusals below prove nothing"
+    );
+    assert_eq!(
+        try_out(&tx, &session(other.tables["BJ-03"], by)).await,
+        Err("23503".to_owned()),
+        "a foreign table"
+    );
+    assert_eq!(
+        try_out(&tx, &session(table, other.staff["PB-01"])).await,
+        Err("23503".to_owned()),
+        "a foreign person"
+    );
 }
 
 /// Each line: what is tried, what it costs the application role, and what it costs the owner, whom only triggers can stop.
@@ -209,53 +280,164 @@ async fn facts_and_final_rows_stand_against_the_application_and_against_the_owne
     const APPEND_ONLY: &str = "RD002";
     const WRITTEN_ONCE: &str = "RD003";
     const FINAL: &str = "RD006";
-    let Furnished { house, finalized, live, open_slip, .. } = furnished().await;
+    let Furnished {
+        house,
+        finalized,
+        live,
+        open_slip,
+        ..
+    } = furnished().await;
     let deposited = "status = 'DEPOSITED_IN_DROPBOX'";
     let attempts = [
         ("UPDATE audit_log SET action = 'nothing'".to_owned(), NO_PRIVILEGE, APPEND_ONLY),
         ("UPDATE signature SET role = 'admin'".to_owned(), NO_PRIVILEGE, APPEND_ONLY),
-        ("UPDATE soft_count_table_result SET drop_total_cents = 0, count_1_cents = 0, count_2_cents = 0".to_owned(), NO_PRIVILEGE, APPEND_ONLY),
-        ("UPDATE session_transition SET to_status = 'OPEN'".to_owned(), NO_PRIVILEGE, APPEND_ONLY),
+        (
+            "UPDATE soft_count_table_result SET drop_total_cents = 0, count_1_cents = 0, count_2_cents = 0".to_owned(),
+            NO_PRIVILEGE,
+            APPEND_ONLY,
+        ),
+        (
+            "UPDATE session_transition SET to_status = 'OPEN'".to_owned(),
+            NO_PRIVILEGE,
+            APPEND_ONLY,
+        ),
         ("UPDATE table_par SET par_cents = 1".to_owned(), NO_PRIVILEGE, APPEND_ONLY),
-        ("UPDATE table_inventory_snapshot SET total_cents = total_cents + 1".to_owned(), NO_PRIVILEGE, WRITTEN_ONCE),
-        ("UPDATE table_inventory_snapshot SET chipset = '{}'".to_owned(), NO_PRIVILEGE, WRITTEN_ONCE),
-        (format!("UPDATE table_inventory_snapshot SET verified_by = '{}'", house.staff("DL-02")), WRITTEN_ONCE, WRITTEN_ONCE),
-        (format!("UPDATE table_slip SET amount_cents = 1, version = version + 1 WHERE id = '{open_slip}'"), NO_PRIVILEGE, WRITTEN_ONCE),
-        (format!("UPDATE table_slip SET chipset = '{{}}', version = version + 1 WHERE id = '{open_slip}'"), NO_PRIVILEGE, WRITTEN_ONCE),
-        (format!("UPDATE table_slip SET confirmed_amount_cents = 1, version = version + 1 WHERE id = '{open_slip}'"), WRITTEN_ONCE, WRITTEN_ONCE),
-        (format!("UPDATE table_slip SET slip_no = 77, version = version + 1 WHERE id = '{open_slip}'"), WRITTEN_ONCE, WRITTEN_ONCE),
-        (format!("UPDATE table_slip SET confirmed_amount_cents = 1, version = version + 1 WHERE {deposited}"), FINAL, FINAL),
+        (
+            "UPDATE table_inventory_snapshot SET total_cents = total_cents + 1".to_owned(),
+            NO_PRIVILEGE,
+            WRITTEN_ONCE,
+        ),
+        (
+            "UPDATE table_inventory_snapshot SET chipset = '{}'".to_owned(),
+            NO_PRIVILEGE,
+            WRITTEN_ONCE,
+        ),
+        (
+            format!("UPDATE table_inventory_snapshot SET verified_by = '{}'", house.staff("DL-02")),
+            WRITTEN_ONCE,
+            WRITTEN_ONCE,
+        ),
+        (
+            format!("UPDATE table_slip SET amount_cents = 1, version = version + 1 WHERE id = '{open_slip}'"),
+            NO_PRIVILEGE,
+            WRITTEN_ONCE,
+        ),
+        (
+            format!("UPDATE table_slip SET chipset = '{{}}', version = version + 1 WHERE id = '{open_slip}'"),
+            NO_PRIVILEGE,
+            WRITTEN_ONCE,
+        ),
+        (
+            format!("UPDATE table_slip SET confirmed_amount_cents = 1, version = version + 1 WHERE id = '{open_slip}'"),
+            WRITTEN_ONCE,
+            WRITTEN_ONCE,
+        ),
+        (
+            format!("UPDATE table_slip SET slip_no = 77, version = version + 1 WHERE id = '{open_slip}'"),
+            WRITTEN_ONCE,
+            WRITTEN_ONCE,
+        ),
+        (
+            format!("UPDATE table_slip SET confirmed_amount_cents = 1, version = version + 1 WHERE {deposited}"),
+            FINAL,
+            FINAL,
+        ),
         ("UPDATE table_drop_event SET seal_no = 'S2'".to_owned(), NO_PRIVILEGE, WRITTEN_ONCE),
-        ("UPDATE table_drop_event SET received_seal_no = 'S2'".to_owned(), WRITTEN_ONCE, WRITTEN_ONCE),
-        (format!("UPDATE table_inventory_session SET close_note = 'x', version = version + 1 WHERE id = '{finalized}'"), FINAL, FINAL),
-        (format!("UPDATE table_inventory_session SET status = 'RECONCILED', version = version + 1 WHERE id = '{finalized}'"), FINAL, FINAL),
-        (format!("UPDATE table_inventory_session SET status = 'FINALIZED', version = version + 1 WHERE id = '{live}'"), "RD004", "RD004"),
-        (format!("UPDATE table_inventory_session SET closed_at = NULL WHERE id = '{live}'"), "RD005", "RD005"),
+        (
+            "UPDATE table_drop_event SET received_seal_no = 'S2'".to_owned(),
+            WRITTEN_ONCE,
+            WRITTEN_ONCE,
+        ),
+        (
+            format!("UPDATE table_inventory_session SET close_note = 'x', version = version + 1 WHERE id = '{finalized}'"),
+            FINAL,
+            FINAL,
+        ),
+        (
+            format!("UPDATE table_inventory_session SET status = 'RECONCILED', version = version + 1 WHERE id = '{finalized}'"),
+            FINAL,
+            FINAL,
+        ),
+        (
+            format!("UPDATE table_inventory_session SET status = 'FINALIZED', version = version + 1 WHERE id = '{live}'"),
+            "RD004",
+            "RD004",
+        ),
+        (
+            format!("UPDATE table_inventory_session SET closed_at = NULL WHERE id = '{live}'"),
+            "RD005",
+            "RD005",
+        ),
         ("UPDATE table_rundown_report SET win_loss_stat_cents = 0".to_owned(), FINAL, FINAL),
         ("UPDATE slip_counter SET last_no = 0".to_owned(), "RD004", "RD004"),
     ];
     let app = house.cluster.app().await;
     let owner = house.cluster.owner().await;
-    let (as_app, as_owner) = (standing_in(&app, Some(house.home.casino)).await, standing_in(&owner, Some(house.home.casino)).await);
+    let (as_app, as_owner) = (
+        standing_in(&app, Some(house.home.casino)).await,
+        standing_in(&owner, Some(house.home.casino)).await,
+    );
     for (sql, application, owner) in attempts {
-        assert_eq!(try_out(&as_app, &sql).await, Err(application.to_owned()), "as the application: {sql}");
+        assert_eq!(
+            try_out(&as_app, &sql).await,
+            Err(application.to_owned()),
+            "as the application: {sql}"
+        );
         assert_eq!(try_out(&as_owner, &sql).await, Err(owner.to_owned()), "as the owner: {sql}");
     }
     let kept = [
-        "audit_log", "signature", "soft_count_table_result", "session_transition", "table_par", "table_inventory_snapshot", "table_slip",
-        "table_drop_event", "table_inventory_session", "table_rundown_report", "reconciliation_exception", "slip_counter", "slip_manual_range",
-        "casino", "staff", "gaming_table", "drop_box",
+        "audit_log",
+        "signature",
+        "soft_count_table_result",
+        "session_transition",
+        "table_par",
+        "table_inventory_snapshot",
+        "table_slip",
+        "table_drop_event",
+        "table_inventory_session",
+        "table_rundown_report",
+        "reconciliation_exception",
+        "slip_counter",
+        "slip_manual_range",
+        "casino",
+        "staff",
+        "gaming_table",
+        "drop_box",
     ];
     for table in kept {
         let (delete, truncate) = (format!("DELETE FROM {table}"), format!("TRUNCATE {table} CASCADE"));
-        assert_eq!(try_out(&as_app, &delete).await, Err(NO_PRIVILEGE.to_owned()), "as the application: {delete}");
-        assert_eq!(try_out(&as_app, &truncate).await, Err(NO_PRIVILEGE.to_owned()), "as the application: {truncate}");
-        assert_eq!(try_out(&as_owner, &delete).await, Err(NEVER_DELETED.to_owned()), "as the owner: {delete}");
-        assert_eq!(try_out(&as_owner, &truncate).await, Err(NEVER_DELETED.to_owned()), "as the owner: {truncate}");
+        assert_eq!(
+            try_out(&as_app, &delete).await,
+            Err(NO_PRIVILEGE.to_owned()),
+            "as the application: {delete}"
+        );
+        assert_eq!(
+            try_out(&as_app, &truncate).await,
+            Err(NO_PRIVILEGE.to_owned()),
+            "as the application: {truncate}"
+        );
+        assert_eq!(
+            try_out(&as_owner, &delete).await,
+            Err(NEVER_DELETED.to_owned()),
+            "as the owner: {delete}"
+        );
+        assert_eq!(
+            try_out(&as_owner, &truncate).await,
+            Err(NEVER_DELETED.to_owned()),
+            "as the owner: {truncate}"
+        );
     }
     // What was told and what was answered are not rewritten either, though they may be marked and pruned.
-    for sql in ["UPDATE outbox SET payload = '{}'", "DELETE FROM outbox", "UPDATE idempotency_key SET answer = '{}'"] {
-        assert_eq!(try_out(&as_app, sql).await, Err(NO_PRIVILEGE.to_owned()), "as the application: {sql}");
+    for sql in [
+        "UPDATE outbox SET payload = '{}'",
+        "DELETE FROM outbox",
+        "UPDATE idempotency_key SET answer = '{}'",
+    ] {
+        assert_eq!(
+            try_out(&as_app, sql).await,
+            Err(NO_PRIVILEGE.to_owned()),
+            "as the application: {sql}"
+        );
     }
 }
 
@@ -263,7 +445,12 @@ async fn facts_and_final_rows_stand_against_the_application_and_against_the_owne
 async fn the_fence_is_whole_and_the_application_role_stands_inside_it() {
     let house = House::open().await;
     let owner = house.cluster.owner().await;
-    let holes = ask(&owner, "SELECT COALESCE(jsonb_agg(to_jsonb(r)), '[]') AS json FROM tenant_fence_report() AS r", []).await;
+    let holes = ask(
+        &owner,
+        "SELECT COALESCE(jsonb_agg(to_jsonb(r)), '[]') AS json FROM tenant_fence_report() AS r",
+        [],
+    )
+    .await;
     assert_eq!(holes, json!([]));
     let standing = "
         SELECT jsonb_build_object(
@@ -276,11 +463,19 @@ async fn the_fence_is_whole_and_the_application_role_stands_inside_it() {
     // The words of the migrations would let it rebuild the fence.
     let app = house.cluster.app().await;
     let tx = standing_in(&app, Some(house.home.casino)).await;
-    for sql in ["SELECT fence('staff')", "SELECT append_only('staff')", "SELECT never_deleted('staff')", "SET SESSION AUTHORIZATION rundown", "SET ROLE rundown"] {
+    for sql in [
+        "SELECT fence('staff')",
+        "SELECT append_only('staff')",
+        "SELECT never_deleted('staff')",
+        "SET SESSION AUTHORIZATION rundown",
+        "SET ROLE rundown",
+    ] {
         assert_eq!(try_out(&tx, sql).await, Err("42501".to_owned()), "{sql}");
     }
     // Row security cannot be argued with: turned off, a fenced read fails instead of showing everything.
-    execute(&tx, "SET LOCAL row_security = off").await.expect("a setting everybody may change");
+    execute(&tx, "SET LOCAL row_security = off")
+        .await
+        .expect("a setting everybody may change");
     assert_eq!(try_out(&tx, "SELECT count(*) FROM staff").await, Err("42501".to_owned()));
 }
 
@@ -313,21 +508,52 @@ async fn the_context_comes_from_ones_own_active_staff_row() {
     let app = house.cluster.app().await;
     let take = |id: Uuid| format!("SELECT set_rls_context_from_staff('{id}')");
     let tx = standing_in(&app, BEFORE_ANY_CASINO).await;
-    assert_eq!(try_out(&tx, &take(house.staff("AD-01"))).await, Err("RD007".to_owned()), "without a proved subject no row is visible");
-    execute(&tx, &format!("SELECT set_config('app.subject', '{}:PB-01', true)", house.home.name)).await.expect("a subject");
-    assert_eq!(try_out(&tx, &take(house.staff("AD-01"))).await, Err("RD007".to_owned()), "a colleague's row is not one's own");
-    assert_eq!(try_out(&tx, &take(house.other.staff["PB-01"])).await, Err("RD007".to_owned()), "nor a stranger's");
+    assert_eq!(
+        try_out(&tx, &take(house.staff("AD-01"))).await,
+        Err("RD007".to_owned()),
+        "without a proved subject no row is visible"
+    );
+    execute(&tx, &format!("SELECT set_config('app.subject', '{}:PB-01', true)", house.home.name))
+        .await
+        .expect("a subject");
+    assert_eq!(
+        try_out(&tx, &take(house.staff("AD-01"))).await,
+        Err("RD007".to_owned()),
+        "a colleague's row is not one's own"
+    );
+    assert_eq!(
+        try_out(&tx, &take(house.other.staff["PB-01"])).await,
+        Err("RD007".to_owned()),
+        "nor a stranger's"
+    );
     assert_eq!(visible(&tx, "staff", "true").await, 1, "the own row, and no casino yet");
     execute(&tx, &take(house.staff("PB-01"))).await.expect("the own row");
     let context = "SELECT jsonb_build_array(current_setting('app.casino_id'), current_setting('app.actor_id'), current_setting('app.staff_role')) AS json";
-    assert_eq!(ask(&tx, context, []).await, json!([house.home.casino, house.staff("PB-01"), "pit_boss"]));
+    assert_eq!(
+        ask(&tx, context, []).await,
+        json!([house.home.casino, house.staff("PB-01"), "pit_boss"])
+    );
     tx.rollback().await.expect("undone");
 
     let owner = house.cluster.owner().await;
-    execute(&owner, &format!("UPDATE staff SET status = 'inactive', version = version + 1 WHERE id = '{}'", house.staff("PB-01"))).await.expect("dismissed");
+    execute(
+        &owner,
+        &format!(
+            "UPDATE staff SET status = 'inactive', version = version + 1 WHERE id = '{}'",
+            house.staff("PB-01")
+        ),
+    )
+    .await
+    .expect("dismissed");
     let tx = standing_in(&app, BEFORE_ANY_CASINO).await;
-    execute(&tx, &format!("SELECT set_config('app.subject', '{}:PB-01', true)", house.home.name)).await.expect("a subject");
-    assert_eq!(try_out(&tx, &take(house.staff("PB-01"))).await, Err("RD007".to_owned()), "who was dismissed takes no context");
+    execute(&tx, &format!("SELECT set_config('app.subject', '{}:PB-01', true)", house.home.name))
+        .await
+        .expect("a subject");
+    assert_eq!(
+        try_out(&tx, &take(house.staff("PB-01"))).await,
+        Err("RD007".to_owned()),
+        "who was dismissed takes no context"
+    );
 }
 
 /// On one pooled connection: what one request was must not be what the next one is.
@@ -349,10 +575,23 @@ async fn the_context_ends_with_the_transaction() {
         let opened = Statement::from_sql_and_values(DbBackend::Postgres, "SELECT open_desk($1)", [opening.into()]);
         tx.execute_raw(opened).await.expect("a desk");
         assert_eq!(visible(&tx, "casino", "true").await, 1, "the context is taken");
-        if commit { tx.commit().await.expect("done") } else { tx.rollback().await.expect("undone") }
-        assert_eq!(ask(&app, LEFT, []).await, fresh, "after {}", if commit { "COMMIT" } else { "ROLLBACK" });
+        if commit {
+            tx.commit().await.expect("done")
+        } else {
+            tx.rollback().await.expect("undone")
+        }
+        assert_eq!(
+            ask(&app, LEFT, []).await,
+            fresh,
+            "after {}",
+            if commit { "COMMIT" } else { "ROLLBACK" }
+        );
         assert_eq!(visible(&app, "staff", "true").await, 0);
-        assert_eq!(ask(&app, "SELECT to_jsonb(pg_backend_pid()) AS json", []).await, backend, "the same connection all along");
+        assert_eq!(
+            ask(&app, "SELECT to_jsonb(pg_backend_pid()) AS json", []).await,
+            backend,
+            "the same connection all along"
+        );
     }
 }
 
@@ -364,7 +603,10 @@ async fn no_connection_of_the_daemon_remembers_a_request() {
     let path = format!("/api/v1/table-context/sessions/{session}/transitions");
     for to in ["OPENING", "FINALIZED"] {
         let body = Some(json!({ "to": to }));
-        house.person("PB-01").send(reqwest::Method::POST, &path, &[("x-correlation-id", "left-behind")], body).await;
+        house
+            .person("PB-01")
+            .send(reqwest::Method::POST, &path, &[("x-correlation-id", "left-behind")], body)
+            .await;
     }
     let owner = house.cluster.owner().await;
     let sql = "SELECT COALESCE(jsonb_agg(application_name), '[]') AS json FROM pg_stat_activity

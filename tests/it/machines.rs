@@ -21,7 +21,10 @@ fn the_drawings_are_the_law() {
     }
     let kept = std::fs::read_to_string(&file).unwrap_or_default();
     let differs = kept.lines().zip(drawn.lines()).find(|(kept, drawn)| kept != drawn);
-    assert!(kept == drawn, "docs/machines.md is not what the law says: run RUNDOWN_UPDATE_DOCS=1 cargo test --test it machines. First difference: {differs:?}");
+    assert!(
+        kept == drawn,
+        "docs/machines.md is not what the law says: run RUNDOWN_UPDATE_DOCS=1 cargo test --test it machines. First difference: {differs:?}"
+    );
 }
 
 const PREFACE: &str = "\
@@ -46,9 +49,19 @@ fn machines() -> String {
         page.push_str("| edge | from | to | trigger | roles | gates |\n|---|---|---|---|---|---|\n");
         for edge in items(&machine["edges"]) {
             let codes = items(&edge["gates"]).iter().map(|gate| word(&gate["code"])).collect::<Vec<_>>();
-            gates.extend(items(&edge["gates"]).iter().map(|gate| (word(&gate["code"]), (word(&gate["needs"]), words(&gate["who"])))));
+            gates.extend(
+                items(&edge["gates"])
+                    .iter()
+                    .map(|gate| (word(&gate["code"]), (word(&gate["needs"]), words(&gate["who"])))),
+            );
             let [verb, from, to, trigger] = ["verb", "from", "to", "trigger"].map(|member| word(&edge[member]));
-            writeln!(page, "| {verb} | {from} | {to} | {trigger} | {} | {} |", words(&edge["roles"]), codes.join(", ")).expect("a line");
+            writeln!(
+                page,
+                "| {verb} | {from} | {to} | {trigger} | {} | {} |",
+                words(&edge["roles"]),
+                codes.join(", ")
+            )
+            .expect("a line");
         }
     }
     page.push_str("\n## Gates\n\n| gate | what opens it | who can |\n|---|---|---|\n");
@@ -68,7 +81,11 @@ fn word(value: &Value) -> String {
 }
 
 fn words(value: &Value) -> String {
-    if items(value).is_empty() { "–".to_owned() } else { items(value).iter().map(word).collect::<Vec<_>>().join(", ") }
+    if items(value).is_empty() {
+        "–".to_owned()
+    } else {
+        items(value).iter().map(word).collect::<Vec<_>>().join(", ")
+    }
 }
 
 #[test]
@@ -76,14 +93,28 @@ fn every_problem_has_its_page_and_every_page_its_problem() {
     let codes: BTreeMap<&str, u16> = rundown::error::CODES.iter().copied().collect();
     let index = std::fs::read_to_string(docs().join("problems.md")).expect("docs/problems.md");
     for (code, status) in &codes {
-        let line = index.lines().find(|line| line.starts_with('|') && line.contains(&format!("problems/{code}.md"))).unwrap_or_else(|| panic!("docs/problems.md leads to {code}"));
+        let line = index
+            .lines()
+            .find(|line| line.starts_with('|') && line.contains(&format!("problems/{code}.md")))
+            .unwrap_or_else(|| panic!("docs/problems.md leads to {code}"));
         assert!(line.contains(&status.to_string()), "{code} is {status}: {line}");
-        let page = std::fs::read_to_string(docs().join(format!("problems/{code}.md"))).unwrap_or_else(|_| panic!("docs/problems/{code}.md"));
-        assert!(page.contains(code) && page.contains(&status.to_string()), "docs/problems/{code}.md names its code and status");
+        let page =
+            std::fs::read_to_string(docs().join(format!("problems/{code}.md"))).unwrap_or_else(|_| panic!("docs/problems/{code}.md"));
+        assert!(
+            page.contains(code) && page.contains(&status.to_string()),
+            "docs/problems/{code}.md names its code and status"
+        );
     }
     let pages: BTreeSet<String> = std::fs::read_dir(docs().join("problems"))
         .expect("docs/problems")
-        .map(|entry| entry.expect("a page").file_name().to_string_lossy().trim_end_matches(".md").to_owned())
+        .map(|entry| {
+            entry
+                .expect("a page")
+                .file_name()
+                .to_string_lossy()
+                .trim_end_matches(".md")
+                .to_owned()
+        })
         .collect();
     assert_eq!(pages, codes.keys().map(|code| (*code).to_owned()).collect());
 }
@@ -100,7 +131,10 @@ fn no_link_between_documents_leads_nowhere() {
         }
     }
     let mut lost = Vec::new();
-    for page in pages.iter().filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
+    for page in pages
+        .iter()
+        .filter(|page| page.extension().is_some_and(|extension| extension == "md"))
+    {
         let text = std::fs::read_to_string(page).expect("a page");
         for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let file = target.split('#').next().unwrap_or_default();

@@ -15,8 +15,8 @@ use workflows::machine::{Edge, Machine};
 use workflows::record;
 use workflows::role::Role;
 use workflows::word::{
-    BankMode, BoxKind, Category, CloseReason, CountStanding, CountStatus, ExceptionStatus, GameType, Method, MetricGrade, ReasonCode, SlipKind,
-    SlipPurpose, SlipScope, SlipStatus, SnapshotKind, StaffStatus, Status, SubjectKind, TableStatus, Trigger,
+    BankMode, BoxKind, Category, CloseReason, CountStanding, CountStatus, ExceptionStatus, GameType, Method, MetricGrade, ReasonCode,
+    SlipKind, SlipPurpose, SlipScope, SlipStatus, SnapshotKind, StaffStatus, Status, SubjectKind, TableStatus, Trigger,
 };
 use workflows::{session, slip};
 
@@ -24,7 +24,9 @@ use crate::support::Cluster;
 
 /// One statement's one value, as JSON: `sql` selects a column named `json`.
 pub async fn ask(connection: &impl ConnectionTrait, sql: &str, given: impl IntoIterator<Item = sea_orm::Value>) -> Value {
-    let row = connection.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, given)).await;
+    let row = connection
+        .query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, given))
+        .await;
     let value: Option<Value> = row.expect(sql).expect("a row").try_get("", "json").expect("the column json");
     value.unwrap_or_default()
 }
@@ -83,7 +85,11 @@ async fn every_migration_undoes_itself_and_goes_up_again_the_same() {
         Migrator::down(&owner, Some(1)).await.expect("one down");
         same(&ask(&owner, CATALOG, []).await, floor);
     }
-    assert_eq!(ask(&owner, MIGRATOR, []).await, json!({ "rows": 0, "granted": 0 }), "nothing of ours is left behind");
+    assert_eq!(
+        ask(&owner, MIGRATOR, []).await,
+        json!({ "rows": 0, "granted": 0 }),
+        "nothing of ours is left behind"
+    );
 
     Migrator::up(&owner, None).await.expect("all up");
     same(&ask(&owner, CATALOG, []).await, &floors[migrations]);
@@ -93,7 +99,16 @@ async fn every_migration_undoes_itself_and_goes_up_again_the_same() {
 #[tokio::test]
 async fn a_full_house_goes_down_and_up_too() {
     let house = crate::support::House::open().await;
-    house.reconciled("BJ-01", "BJ-01-A", "BJ-01-B", json!({ "10000": 20 }), json!({ "10000": 20 }), 10_000).await;
+    house
+        .reconciled(
+            "BJ-01",
+            "BJ-01-A",
+            "BJ-01-B",
+            json!({ "10000": 20 }),
+            json!({ "10000": 20 }),
+            10_000,
+        )
+        .await;
     let owner = house.cluster.owner().await;
     let before = ask(&owner, CATALOG, []).await;
     Migrator::down(&owner, None).await.expect("rows are no obstacle");
@@ -106,7 +121,9 @@ async fn a_full_house_goes_down_and_up_too() {
 fn same(found: &Value, expected: &Value) {
     let lines = |catalog: &Value| -> BTreeSet<String> {
         let parts = catalog.as_object().expect("an object").iter();
-        parts.flat_map(|(part, items)| items.as_array().into_iter().flatten().map(move |item| format!("{part}: {item}"))).collect()
+        parts
+            .flat_map(|(part, items)| items.as_array().into_iter().flatten().map(move |item| format!("{part}: {item}")))
+            .collect()
     };
     let (found, expected) = (lines(found), lines(expected));
     let more: Vec<_> = found.difference(&expected).collect();
@@ -130,8 +147,10 @@ async fn columns(kind: &str) -> Columns {
 
 #[tokio::test]
 async fn the_entities_are_the_tables() {
-    let believed: Columns =
-        entities::tables().into_iter().map(|(table, columns)| (table.to_owned(), columns.into_iter().map(str::to_owned).collect())).collect();
+    let believed: Columns = entities::tables()
+        .into_iter()
+        .map(|(table, columns)| (table.to_owned(), columns.into_iter().map(str::to_owned).collect()))
+        .collect();
     assert_eq!(believed, columns("BASE TABLE").await);
 }
 
@@ -142,7 +161,18 @@ async fn a_record_of_the_law_is_its_table_field_for_column() {
     let records: [(&str, BTreeSet<String>, &[&str]); 12] = [
         ("casino", fields::<record::Casino>(), &[]),
         // What proves a person is not the law's to know.
-        ("staff", fields::<record::Staff>(), &["created_at", "external_subject", "failed_pins", "pin_hash", "pin_locked_until", "version"]),
+        (
+            "staff",
+            fields::<record::Staff>(),
+            &[
+                "created_at",
+                "external_subject",
+                "failed_pins",
+                "pin_hash",
+                "pin_locked_until",
+                "version",
+            ],
+        ),
         ("gaming_table", fields::<record::Table>(), &[]),
         ("table_par", fields::<record::Par>(), &[]),
         ("drop_box", fields::<record::DropBox>(), &["-in_custody"]),
@@ -175,17 +205,37 @@ async fn the_views_show_a_whole_slip_under_the_catalogs_names() {
     assert_eq!(views.keys().collect::<Vec<_>>(), ["table_credit", "table_fill"]);
     let renamed = |names: &[(&str, &str)], absent: &[&str]| -> BTreeSet<String> {
         let shown = slip.iter().filter(|column| *column != "kind" && !absent.contains(&column.as_str()));
-        shown.map(|column| names.iter().find(|(name, _)| name == column).map_or(column.clone(), |(_, seeds)| (*seeds).to_owned())).collect()
+        shown
+            .map(|column| {
+                names
+                    .iter()
+                    .find(|(name, _)| name == column)
+                    .map_or(column.clone(), |(_, seeds)| (*seeds).to_owned())
+            })
+            .collect()
     };
-    let fill = renamed(&[("runner_id", "delivered_by"), ("dealer_id", "received_by")], &["cage_received_by", "cage_received_at", "cage_amount_cents"]);
+    let fill = renamed(
+        &[("runner_id", "delivered_by"), ("dealer_id", "received_by")],
+        &["cage_received_by", "cage_received_at", "cage_amount_cents"],
+    );
     assert_eq!(views["table_fill"], fill);
-    let names = [("requested_by", "authorized_by"), ("runner_id", "sent_by"), ("cage_received_by", "received_by"), ("cage_received_at", "received_at")];
+    let names = [
+        ("requested_by", "authorized_by"),
+        ("runner_id", "sent_by"),
+        ("cage_received_by", "received_by"),
+        ("cage_received_at", "received_at"),
+    ];
     assert_eq!(views["table_credit"], renamed(&names, &[]));
 }
 
 /// One command edge or none, then any number of automatic ones: what one transaction may do to a status.
 fn jumps<S: Copy + PartialEq + Display>(machine: &Machine<S>, from: S) -> BTreeSet<String> {
-    let of = |trigger: Trigger, from: S| machine.edges_from(Some(from)).filter(move |edge| edge.trigger == trigger).map(|edge: &Edge<S>| edge.to);
+    let of = |trigger: Trigger, from: S| {
+        machine
+            .edges_from(Some(from))
+            .filter(move |edge| edge.trigger == trigger)
+            .map(|edge: &Edge<S>| edge.to)
+    };
     let mut reached: Vec<S> = std::iter::once(from).chain(of(Trigger::Command, from)).collect();
     let mut seen = 0;
     while seen < reached.len() {
@@ -209,8 +259,16 @@ async fn moves_agree<S: Copy + PartialEq + Display>(function: &str, machine: &Ma
                FROM jsonb_array_elements_text($1) AS origin) AS of_state"
     );
     let allowed: Columns = serde_json::from_value(ask(&owner, &sql, [json!(states).into()]).await).expect("moves by state");
-    let lawful: Columns =
-        machine.states.iter().map(|from| (from.to_string(), if is_final(*from) { BTreeSet::new() } else { jumps(machine, *from) })).collect();
+    let lawful: Columns = machine
+        .states
+        .iter()
+        .map(|from| {
+            (
+                from.to_string(),
+                if is_final(*from) { BTreeSet::new() } else { jumps(machine, *from) },
+            )
+        })
+        .collect();
     assert_eq!(allowed, lawful, "{function}");
 }
 
@@ -245,8 +303,10 @@ async fn every_word_the_schema_allows_is_a_variant_and_the_other_way_round() {
             ((text("table"), text("column")), words)
         })
         .collect();
-    let expected: BTreeMap<(String, String), BTreeSet<String>> =
-        vocabularies().into_iter().map(|(table, column, words)| ((table.to_owned(), column.to_owned()), words)).collect();
+    let expected: BTreeMap<(String, String), BTreeSet<String>> = vocabularies()
+        .into_iter()
+        .map(|(table, column, words)| ((table.to_owned(), column.to_owned()), words))
+        .collect();
     assert_eq!(found, expected);
 }
 
@@ -255,11 +315,21 @@ fn words<W: VariantArray + Display>() -> BTreeSet<String> {
 }
 
 fn without<W: VariantArray + Display + PartialEq>(absent: &[W]) -> BTreeSet<String> {
-    W::VARIANTS.iter().filter(|word| !absent.contains(word)).map(ToString::to_string).collect()
+    W::VARIANTS
+        .iter()
+        .filter(|word| !absent.contains(word))
+        .map(ToString::to_string)
+        .collect()
 }
 
 fn left_by<S: Copy + PartialEq + Display>(machine: &Machine<S>, verb: &str) -> BTreeSet<String> {
-    machine.edges.iter().filter(|edge| edge.verb == verb).filter_map(|edge| edge.from).map(|from| from.to_string()).collect()
+    machine
+        .edges
+        .iter()
+        .filter(|edge| edge.verb == verb)
+        .filter_map(|edge| edge.from)
+        .map(|from| from.to_string())
+        .collect()
 }
 
 fn vocabularies() -> Vec<(&'static str, &'static str, BTreeSet<String>)> {
@@ -273,7 +343,11 @@ fn vocabularies() -> Vec<(&'static str, &'static str, BTreeSet<String>)> {
         ("drop_box", "kind", words::<BoxKind>()),
         ("table_inventory_session", "status", words::<Status>()),
         ("table_inventory_session", "bank_mode", words::<BankMode>()),
-        ("table_inventory_session", "scheduled_from", left_by(&session::MACHINE, "schedule_drop")),
+        (
+            "table_inventory_session",
+            "scheduled_from",
+            left_by(&session::MACHINE, "schedule_drop"),
+        ),
         ("table_inventory_session", "close_reason", words::<CloseReason>()),
         ("table_inventory_snapshot", "kind", words::<SnapshotKind>()),
         ("table_slip", "kind", words::<SlipKind>()),
@@ -303,8 +377,13 @@ fn vocabularies() -> Vec<(&'static str, &'static str, BTreeSet<String>)> {
 }
 
 /// Three that change their clocks at three different hours, one that changes them by half an hour, and one that never does.
-const ZONES: [Tz; 5] =
-    [chrono_tz::America::New_York, chrono_tz::America::Chicago, chrono_tz::Europe::Malta, chrono_tz::Australia::Lord_Howe, chrono_tz::Asia::Macau];
+const ZONES: [Tz; 5] = [
+    chrono_tz::America::New_York,
+    chrono_tz::America::Chicago,
+    chrono_tz::Europe::Malta,
+    chrono_tz::Australia::Lord_Howe,
+    chrono_tz::Asia::Macau,
+];
 
 /// The default, both ends of the day, and three that fall into the hours clocks jump over or repeat.
 const STARTS: [&str; 6] = ["06:00:00", "00:00:00", "23:59:59.999999", "01:45:00", "02:30:00", "03:00:00"];
@@ -315,21 +394,33 @@ async fn sql_and_rust_agree_on_the_gaming_day() {
     let mut random = Random(20_260_306);
     for zone in ZONES {
         let changes = clock_changes(zone);
-        assert_eq!(changes.len(), if zone == chrono_tz::Asia::Macau { 0 } else { 22 }, "{zone}: two changes a year, 2020 to 2030");
+        assert_eq!(
+            changes.len(),
+            if zone == chrono_tz::Asia::Macau { 0 } else { 22 },
+            "{zone}: two changes a year, 2020 to 2030"
+        );
         for start in STARTS.map(|text| text.parse::<NaiveTime>().expect("a time")) {
             let edges = changes.iter().flat_map(|change| edges_around(*change, zone, start));
             asked.extend(edges.flat_map(around).map(|at| (at, zone, start)));
             asked.extend((0..500).map(|_| (random.instant(), zone, start)));
         }
     }
-    let rows: Vec<Value> = asked.iter().map(|(at, zone, start)| json!({ "at": at, "zone": zone.name(), "start": start.to_string() })).collect();
+    let rows: Vec<Value> = asked
+        .iter()
+        .map(|(at, zone, start)| json!({ "at": at, "zone": zone.name(), "start": start.to_string() }))
+        .collect();
     let owner = Cluster::database().await.owner().await;
-    let sql = "SELECT jsonb_agg(gaming_day((r.row->>'at')::timestamptz, r.row->>'zone', (r.row->>'start')::time) ORDER BY r.ordinality) AS json
+    let sql =
+        "SELECT jsonb_agg(gaming_day((r.row->>'at')::timestamptz, r.row->>'zone', (r.row->>'start')::time) ORDER BY r.ordinality) AS json
                  FROM jsonb_array_elements($1) WITH ORDINALITY AS r (row, ordinality)";
     let found: Vec<NaiveDate> = serde_json::from_value(ask(&owner, sql, [Value::Array(rows).into()]).await).expect("days");
     assert_eq!(found.len(), asked.len());
     for (sql, (at, zone, start)) in found.into_iter().zip(asked) {
-        assert_eq!(sql, workflows::gaming_day::gaming_day(at, zone, start), "{at} in {zone}, the day starting at {start}");
+        assert_eq!(
+            sql,
+            workflows::gaming_day::gaming_day(at, zone, start),
+            "{at} in {zone}, the day starting at {start}"
+        );
     }
 }
 
@@ -344,7 +435,11 @@ fn clock_changes(zone: Tz) -> Vec<DateTime<Utc>> {
             let (mut before, mut after) = (at, next);
             while after - before > TimeDelta::seconds(1) {
                 let middle = before + TimeDelta::seconds((after - before).num_seconds() / 2);
-                if offset(middle) == offset(before) { before = middle } else { after = middle }
+                if offset(middle) == offset(before) {
+                    before = middle
+                } else {
+                    after = middle
+                }
             }
             changes.push(after);
         }
@@ -363,7 +458,11 @@ fn edges_around(change: DateTime<Utc>, zone: Tz, start: NaiveTime) -> Vec<DateTi
     let days = [day - Days::new(1), day, day + Days::new(1)];
     let starts = days.into_iter().flat_map(|day| {
         let local = zone.from_local_datetime(&day.and_time(start));
-        [local.earliest(), local.latest()].into_iter().flatten().map(|at| at.with_timezone(&Utc)).collect::<Vec<_>>()
+        [local.earliest(), local.latest()]
+            .into_iter()
+            .flatten()
+            .map(|at| at.with_timezone(&Utc))
+            .collect::<Vec<_>>()
     });
     std::iter::once(change).chain(starts).collect()
 }

@@ -174,11 +174,40 @@ pub enum Event {
     },
     #[serde(rename = "table.deactivated")]
     TableDeactivated { table_id: Uuid },
+    #[serde(rename = "shift.opened")]
+    ShiftOpened {
+        shift_id: Uuid,
+        gaming_day: NaiveDate,
+        name: String,
+        starts_at: DateTime<Utc>,
+        ends_at: DateTime<Utc>,
+    },
+    #[serde(rename = "shift.closed")]
+    ShiftClosed { shift_id: Uuid, gaming_day: NaiveDate, name: String },
+    #[serde(rename = "shift.rundown_ready")]
+    ShiftRundownReady {
+        shift_id: Uuid,
+        gaming_day: NaiveDate,
+        name: String,
+        win_loss_stat_cents: Option<i64>,
+    },
+    #[serde(rename = "rollup.updated")]
+    RollupUpdated {
+        cell: String,
+        grain: String,
+        by: String,
+        gaming_day: NaiveDate,
+        shift_id: Option<Uuid>,
+        table_id: Option<Uuid>,
+        pit: Option<String>,
+        version: i64,
+    },
 }
 
 impl Event {
-    /// The resource whose detail channel `{casino_id}:{resource_id}` carries the event beside the casino's own.
-    pub fn table_id(&self) -> Uuid {
+    /// The resource whose detail channel `{casino_id}:{resource_id}` carries the event beside the casino's own; none where only the casino's
+    /// does.
+    pub fn resource_id(&self) -> Option<Uuid> {
         match self {
             Self::SessionCreated { table_id, .. }
             | Self::SessionAdvanced { table_id, .. }
@@ -200,20 +229,22 @@ impl Event {
             | Self::RundownComputed { table_id, .. }
             | Self::RundownFinalized { table_id, .. }
             | Self::TableActivated { table_id, .. }
-            | Self::TableDeactivated { table_id } => *table_id,
+            | Self::TableDeactivated { table_id } => Some(*table_id),
+            Self::ShiftOpened { shift_id, .. } | Self::ShiftClosed { shift_id, .. } | Self::ShiftRundownReady { shift_id, .. } => Some(*shift_id),
+            Self::RollupUpdated { table_id, shift_id, .. } => table_id.or(*shift_id),
         }
     }
 
     /// Channels as the catalog gives them: a rundown goes to the table alone, activation to the casino alone.
     pub fn channels(&self, casino_id: Uuid) -> Vec<String> {
         let casino = casino_id.to_string();
-        let table = format!("{casino_id}:{}", self.table_id());
+        let resource = self.resource_id().map(|id| format!("{casino_id}:{id}"));
         if matches!(self, Self::InventoryRundownRecorded { .. }) {
-            vec![table]
+            resource.into_iter().collect()
         } else if matches!(self, Self::TableActivated { .. } | Self::TableDeactivated { .. }) {
             vec![casino]
         } else {
-            vec![casino, table]
+            std::iter::once(casino).chain(resource).collect()
         }
     }
 

@@ -334,6 +334,11 @@ mod clocks_change {
     }
 
     #[test]
+    fn a_time_at_the_very_end_of_the_gap_was_not_lost() {
+        assert_eq!(spring("0 3 * * *", GapPolicy::Shift), ["08 03:00 = 07:00", "09 03:00 = 07:00"]);
+    }
+
+    #[test]
     fn a_repeated_time_fires_as_the_policy_says() {
         let (first, second, ordinary) = ("01 01:30 = 05:30", "01 01:30 = 06:30", "02 01:30 = 06:30");
         assert_eq!(autumn("30 1 * * *", FoldPolicy::First), [&format!("{first} fold_first"), ordinary]);

@@ -327,7 +327,8 @@ pub fn auth() -> AuthSettings {
     }
 }
 
-/// Founds a casino as its owner would: settings, people, three active tables with three boxes each, two emergency boxes.
+/// Founds a casino as its owner would: settings, people, three active tables with three boxes each, two emergency boxes. In one round trip:
+/// every test founds two, and all of them wait for it.
 async fn found(owner: &DatabaseConnection, name: &str) -> Door {
     static HASH: OnceLock<String> = OnceLock::new();
     let hash = HASH.get_or_init(|| pin::hash(&SecretString::from(PIN)).expect("a hash"));
@@ -337,72 +338,43 @@ async fn found(owner: &DatabaseConnection, name: &str) -> Door {
         ..Door::default()
     };
     let casino = door.casino;
-    run(
-        owner,
+    let mut sql = format!(
         "INSERT INTO casino (id, name, timezone, denominations_cents, fill_series_open, credit_series_open)
-         VALUES ($1, $2, 'America/Chicago', '{100,500,2500,10000,50000,100000}', true, true)",
-        vec![casino.into(), name.into()],
-    )
-    .await;
+         VALUES ('{casino}', '{name}', 'America/Chicago', '{{100,500,2500,10000,50000,100000}}', true, true);"
+    );
     for (employee_no, role) in PEOPLE.iter().chain(&[("SYSTEM", "system")]) {
         let id = Uuid::now_v7();
-        let pin_hash = (*role != "system").then(|| hash.clone());
-        run(
-            owner,
-            "INSERT INTO staff (id, casino_id, external_subject, employee_no, name, role, pin_hash) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            vec![
-                id.into(),
-                casino.into(),
-                format!("{name}:{employee_no}").into(),
-                (*employee_no).into(),
-                format!("Person {employee_no}").into(),
-                (*role).into(),
-                pin_hash.into(),
-            ],
-        )
-        .await;
+        let pin_hash = if *role == "system" { "NULL".to_owned() } else { format!("'{hash}'") };
+        sql += &format!(
+            "INSERT INTO staff (id, casino_id, external_subject, employee_no, name, role, pin_hash)
+             VALUES ('{id}', '{casino}', '{name}:{employee_no}', '{employee_no}', 'Person {employee_no}', '{role}', {pin_hash});"
+        );
         door.staff.insert((*employee_no).to_owned(), id);
     }
     for label in ["BJ-01", "BJ-02", "BJ-03"] {
-        let table = Uuid::now_v7();
-        run(
-            owner,
-            "INSERT INTO gaming_table (id, casino_id, label, type, pit, status) VALUES ($1, $2, $3, 'blackjack', 'Pit 1', 'active')",
-            vec![table.into(), casino.into(), label.into()],
-        )
-        .await;
-        run(
-            owner,
-            "INSERT INTO table_par (id, casino_id, table_id, par_cents, effective_gaming_day) VALUES ($1, $2, $3, 100000, '2026-01-01')",
-            vec![Uuid::now_v7().into(), casino.into(), table.into()],
-        )
-        .await;
+        let (table, par) = (Uuid::now_v7(), Uuid::now_v7());
+        sql += &format!(
+            "INSERT INTO gaming_table (id, casino_id, label, type, pit, status)
+             VALUES ('{table}', '{casino}', '{label}', 'blackjack', 'Pit 1', 'active');
+             INSERT INTO table_par (id, casino_id, table_id, par_cents, effective_gaming_day)
+             VALUES ('{par}', '{casino}', '{table}', 100000, '2026-01-01');"
+        );
         door.tables.insert(label.to_owned(), table);
         for letter in ["A", "B", "C"] {
-            found_box(owner, &mut door, format!("{label}-{letter}"), Some(table)).await;
+            sql += &found_box(&mut door, format!("{label}-{letter}"), Some(table));
         }
     }
     for label in ["EM-1", "EM-2"] {
-        found_box(owner, &mut door, label.to_owned(), None).await;
+        sql += &found_box(&mut door, label.to_owned(), None);
     }
+    owner.execute_unprepared(&sql).await.expect("a casino");
     door
 }
 
-async fn found_box(owner: &DatabaseConnection, door: &mut Door, label: String, table: Option<Uuid>) {
-    let id = Uuid::now_v7();
-    let kind = if table.is_some() { "standard" } else { "emergency" };
-    run(
-        owner,
-        "INSERT INTO drop_box (id, casino_id, label, table_id, kind) VALUES ($1, $2, $3, $4, $5)",
-        vec![id.into(), door.casino.into(), label.clone().into(), table.into(), kind.into()],
-    )
-    .await;
+fn found_box(door: &mut Door, label: String, table: Option<Uuid>) -> String {
+    let (id, casino) = (Uuid::now_v7(), door.casino);
+    let (kind, table) = table.map_or(("emergency", "NULL".to_owned()), |table| ("standard", format!("'{table}'")));
+    let sql = format!("INSERT INTO drop_box (id, casino_id, label, table_id, kind) VALUES ('{id}', '{casino}', '{label}', {table}, '{kind}');");
     door.boxes.insert(label, id);
-}
-
-async fn run(owner: &DatabaseConnection, sql: &str, values: Vec<sea_orm::Value>) {
-    owner
-        .execute_raw(Statement::from_sql_and_values(sea_orm::DbBackend::Postgres, sql, values))
-        .await
-        .expect(sql);
+    sql
 }

@@ -71,7 +71,11 @@ impl Wire {
     /// Lays a wire to the run's Postgres.
     pub fn lay() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let dir = std::env::temp_dir().join(format!("rundown-wire-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+        let dir = std::env::temp_dir().join(format!(
+            "rundown-wire-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        ));
         std::fs::create_dir_all(&dir).expect("a directory");
         let socket = |dir: &Path| dir.join(format!(".s.PGSQL.{PORT}"));
         let listener = UnixListener::bind(socket(&dir)).expect("a socket");
@@ -146,7 +150,9 @@ impl Shared {
         if *dead.borrow_and_update() {
             return;
         }
-        let Ok(server) = UnixStream::connect(&self.upstream).await else { return };
+        let Ok(server) = UnixStream::connect(&self.upstream).await else {
+            return;
+        };
         let ((client_reads, client_writes), (server_reads, server_writes)) = (client.into_split(), server.into_split());
         let swallow = AtomicBool::new(false);
         let id = self.connections.fetch_add(1, Ordering::Relaxed);
