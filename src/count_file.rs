@@ -6,35 +6,35 @@
 //! for kinds that have none (`fill_slip:12:200000 opener::3000000`).
 
 use chrono::{DateTime, Utc};
-use csv::{ReaderBuilder, StringRecord};
 use uuid::Uuid;
 use workflows::chipset::{MAX_KEYS as MAX_DENOMINATIONS, RawChipset};
 use workflows::count::MAX_DOCUMENTS;
 use workflows::record::Document;
 use workflows::word::DocumentKind;
 
-use crate::error::CsvFlaw;
-
-/// The most flaws worth telling: somebody has sent another kind of file.
-const MAX_FLAWS: usize = 1000;
+use crate::csv_table::{Cells, CsvFlaw, Shape};
 
 /// The most boxes one file may carry: a large casino's day, several times over.
 const MAX_ROWS: usize = 1000;
 
-const REQUIRED: [&str; 6] = [
-    "drop_event_id",
-    "drop_total_cents",
-    "count_1_cents",
-    "count_2_cents",
-    "team",
-    "currency",
-];
-const OPTIONAL: [&str; 5] = ["agreed_cents", "counted_at", "documents", "batch_ref", "supersedes_id"];
+const COUNTS: Shape = Shape {
+    rows: "boxes",
+    max_rows: MAX_ROWS,
+    required: &[
+        "drop_event_id",
+        "drop_total_cents",
+        "count_1_cents",
+        "count_2_cents",
+        "team",
+        "currency",
+    ],
+    optional: &["agreed_cents", "counted_at", "documents", "batch_ref", "supersedes_id"],
+};
 
 /// One box as the machine counted it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CountRow {
-    /// 1 is the header.
+    /// From 1, as an editor counts.
     pub line: u64,
     pub drop_event_id: Uuid,
     pub drop_total_cents: i64,
@@ -56,138 +56,70 @@ pub fn column(pointer: &str) -> &str {
     field.split('/').next().unwrap_or(field)
 }
 
-/// All rows, or every flaw.
+/// All rows, or every flaw. A file without a row is flawed: somebody believes to have sent a count.
 pub fn parse(bytes: &[u8]) -> Result<Vec<CountRow>, Vec<CsvFlaw>> {
-    let mut reader = ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
-    let header = reader.headers().cloned().map_err(|error| vec![flaw(1, "", error.to_string())])?;
-    check_header(&header)?;
-    let (mut rows, mut flaws) = (Vec::new(), Vec::new());
-    for (index, record) in reader.records().enumerate() {
-        // Counted from the rows, since the reader's own count is off after blank lines.
-        let line = u64::try_from(index).unwrap_or(u64::MAX).saturating_add(2);
-        match record {
-            Ok(record) => {
-                let line = record.position().map_or(line, csv::Position::line);
-                let mut cells = Cells {
-                    header: &header,
-                    record: &record,
-                    line,
-                    flaws: &mut flaws,
-                };
-                rows.extend(cells.row());
-            }
-            Err(error) => flaws.push(flaw(line, "", error.to_string())),
-        }
-        if flaws.len() >= MAX_FLAWS {
-            flaws.truncate(MAX_FLAWS);
-            break;
-        }
-        if index >= MAX_ROWS {
-            flaws.push(flaw(line, "", format!("more than {MAX_ROWS} rows")));
-            break;
-        }
+    let rows = COUNTS.read(bytes, row)?;
+    if rows.is_empty() {
+        return Err(vec![CsvFlaw::new(2, "", "no row")]);
     }
-    if rows.is_empty() && flaws.is_empty() {
-        flaws.push(flaw(2, "", "no row".to_owned()));
-    }
-    if flaws.is_empty() { Ok(rows) } else { Err(flaws) }
+    Ok(rows)
 }
 
-fn flaw(line: u64, column: &str, message: String) -> CsvFlaw {
-    CsvFlaw {
-        line,
-        column: column.to_owned(),
-        message,
-    }
+fn row(cells: &mut Cells) -> Option<CountRow> {
+    let drop_event_id = cells.parse("drop_event_id", "a UUID");
+    let drop_total_cents = cells.parse("drop_total_cents", "whole cents");
+    let count_1_cents = cells.parse("count_1_cents", "whole cents");
+    let count_2_cents = cells.parse("count_2_cents", "whole cents");
+    let agreed_cents = cells.parse_optional("agreed_cents", "whole cents");
+    let counted_at = cells.parse_optional("counted_at", "an instant like 2026-03-06T21:20:00Z");
+    let currency = currency(cells);
+    let documents = documents(cells);
+    let supersedes_id = cells.parse_optional("supersedes_id", "a UUID");
+    Some(CountRow {
+        line: cells.line(),
+        drop_event_id: drop_event_id?,
+        drop_total_cents: drop_total_cents?,
+        count_1_cents: count_1_cents?,
+        count_2_cents: count_2_cents?,
+        agreed_cents,
+        team: words(cells, "team").map(ToOwned::to_owned).collect(),
+        counted_at,
+        currency,
+        documents,
+        batch_ref: cells.optional("batch_ref").map(ToOwned::to_owned),
+        supersedes_id,
+    })
 }
 
-fn check_header(header: &StringRecord) -> Result<(), Vec<CsvFlaw>> {
-    let missing = REQUIRED.iter().filter(|name| !header.iter().any(|known| known == **name));
-    let mut flaws: Vec<CsvFlaw> = missing.map(|name| flaw(1, name, "the column is missing".to_owned())).collect();
-    let unknown = header.iter().filter(|name| !REQUIRED.contains(name) && !OPTIONAL.contains(name));
-    flaws.extend(unknown.map(|name| flaw(1, name, "there is no such column".to_owned())));
-    if flaws.is_empty() { Ok(()) } else { Err(flaws) }
+/// None of a blank cell: whether a team or a box may be empty is the law's to say.
+fn words<'a>(cells: &Cells<'a>, column: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+    cells.optional(column).unwrap_or_default().split_whitespace()
 }
 
-/// The cells of one row, by column name.
-struct Cells<'a> {
-    header: &'a StringRecord,
-    record: &'a StringRecord,
-    line: u64,
-    flaws: &'a mut Vec<CsvFlaw>,
+/// One denomination more than the law admits, so that it is the law that refuses them.
+fn currency(cells: &mut Cells) -> RawChipset {
+    let mut currency = RawChipset::default();
+    for piece in words(cells, "currency").take(MAX_DENOMINATIONS + 1) {
+        let counted = piece.split_once(':').and_then(|(cents, count)| Some((cents, count.parse().ok()?)));
+        match counted {
+            Some((cents, count)) if currency.add(cents.to_owned(), count) => {}
+            Some((cents, _)) => cells.flaw("currency", format!("{cents} stands twice")),
+            None => cells.flaw("currency", format!("{piece} is not denomination:pieces")),
+        }
+    }
+    currency
 }
 
-impl Cells<'_> {
-    /// The row, if every cell can be read; else every cell that cannot has been named.
-    fn row(&mut self) -> Option<CountRow> {
-        let before = self.flaws.len();
-        let row = CountRow {
-            line: self.line,
-            drop_event_id: self.required("drop_event_id", "a UUID").unwrap_or_default(),
-            drop_total_cents: self.required("drop_total_cents", "whole cents").unwrap_or_default(),
-            count_1_cents: self.required("count_1_cents", "whole cents").unwrap_or_default(),
-            count_2_cents: self.required("count_2_cents", "whole cents").unwrap_or_default(),
-            agreed_cents: self.optional("agreed_cents", "whole cents"),
-            team: self.text("team").split_whitespace().map(ToOwned::to_owned).collect(),
-            counted_at: self.optional("counted_at", "an instant like 2026-03-06T21:20:00Z"),
-            currency: self.currency(),
-            documents: self.documents(),
-            batch_ref: Some(self.text("batch_ref").to_owned()).filter(|text| !text.is_empty()),
-            supersedes_id: self.optional("supersedes_id", "a UUID"),
-        };
-        (self.flaws.len() == before).then_some(row)
-    }
-
-    fn text(&self, column: &str) -> &str {
-        let index = self.header.iter().position(|name| name == column);
-        index.and_then(|index| self.record.get(index)).unwrap_or_default()
-    }
-
-    fn required<T: std::str::FromStr>(&mut self, column: &str, what: &str) -> Option<T> {
-        let parsed = self.text(column).parse().ok();
-        if parsed.is_none() {
-            self.flaws.push(flaw(self.line, column, format!("not {what}")));
-        }
-        parsed
-    }
-
-    fn optional<T: std::str::FromStr>(&mut self, column: &str, what: &str) -> Option<T> {
-        if self.text(column).is_empty() {
-            None
-        } else {
-            self.required(column, what)
+/// One paper more than the law admits, so that it is the law that refuses them.
+fn documents(cells: &mut Cells) -> Vec<Document> {
+    let mut documents = Vec::new();
+    for paper in words(cells, "documents").take(MAX_DOCUMENTS + 1) {
+        match document(paper) {
+            Some(document) => documents.push(document),
+            None => cells.flaw("documents", format!("{paper} is not kind:number:amount_cents")),
         }
     }
-
-    fn currency(&mut self) -> RawChipset {
-        let mut currency = RawChipset::default();
-        for piece in self.text("currency").to_owned().split_whitespace().take(MAX_DENOMINATIONS) {
-            match piece
-                .split_once(':')
-                .and_then(|(cents, count)| Some((cents, count.parse::<i64>().ok()?)))
-            {
-                Some((cents, count)) if currency.add(cents.to_owned(), count) => {}
-                Some((cents, _)) => self.flaws.push(flaw(self.line, "currency", format!("{cents} stands twice"))),
-                None => self
-                    .flaws
-                    .push(flaw(self.line, "currency", format!("{piece} is not denomination:pieces"))),
-            }
-        }
-        currency
-    }
-
-    fn documents(&mut self) -> Vec<Document> {
-        let mut documents = Vec::new();
-        for paper in self.text("documents").to_owned().split_whitespace().take(MAX_DOCUMENTS + 1) {
-            match document(paper) {
-                Some(document) => documents.push(document),
-                None => self
-                    .flaws
-                    .push(flaw(self.line, "documents", format!("{paper} is not kind:number:amount_cents"))),
-            }
-        }
-        documents
-    }
+    documents
 }
 
 fn document(text: &str) -> Option<Document> {
@@ -223,5 +155,34 @@ mod tests {
         assert_eq!(rows[0].team, ["CT-01", "CT-02", "CT-03"]);
         assert_eq!(rows[0].documents[1].number, None);
         assert_eq!(rows[0].currency.get("100"), Some(&3));
+    }
+
+    #[test]
+    fn a_blank_cell_is_a_flaw_where_a_value_must_stand() {
+        let header = "drop_event_id,drop_total_cents,count_1_cents,count_2_cents,team,currency,agreed_cents";
+        let flaws = |row: &str| parse(format!("{header}\n{row}\n").as_bytes()).expect_err("flawed");
+        let id = "018f0000-0000-7000-8000-000000000000";
+        assert_eq!(
+            flaws(&format!("{id},1,,3,A,100:1,")),
+            [CsvFlaw::new(2, "count_1_cents", "must not be blank")]
+        );
+        assert_eq!(
+            flaws(&format!("{id},1,2,3,,,x")),
+            [CsvFlaw::new(2, "agreed_cents", "`x` is not whole cents")]
+        );
+        assert_eq!(parse(header.as_bytes()), Err(vec![CsvFlaw::new(2, "", "no row")]));
+    }
+
+    #[test]
+    fn no_denomination_is_dropped_without_a_word() {
+        let pieces: Vec<String> = (1..=MAX_DENOMINATIONS + 5).map(|cents| format!("{cents}:1")).collect();
+        let file = format!(
+            "drop_event_id,drop_total_cents,count_1_cents,count_2_cents,team,currency\n018f0000-0000-7000-8000-000000000000,1,1,1,A,{}\n",
+            pieces.join(" ")
+        );
+        assert!(
+            parse(file.as_bytes()).expect("a row")[0].currency.len() > MAX_DENOMINATIONS,
+            "the law refuses it"
+        );
     }
 }

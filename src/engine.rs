@@ -142,7 +142,7 @@ impl Engine {
         let opened = self.open(&tx, envelope, &command.ask, true).await?;
         may(envelope, &opened, command.act)?;
         if let Some(first) = &opened.replay {
-            return Ok(replay(envelope, first)?);
+            return replay(envelope, first);
         }
         let proved = match pins::judge(&opened, &command.pins, self.clock.now()).await? {
             Verdict::Proved(proved) => proved,
@@ -176,7 +176,9 @@ impl Engine {
             replayed: true,
             ..Answer::ok(&Value::Null)
         };
-        let put = tx.put(&writing(envelope, act::FINALIZE_SESSION, &context, &changes, &nothing, Vec::new())).await;
+        let put = tx
+            .put(&writing(envelope, act::FINALIZE_SESSION, &context, &changes, &nothing, Vec::new()))
+            .await;
         match put.map_err(Error::from) {
             Ok(()) => tx.commit().await.err().unwrap_or(refusal),
             Err(error) => error,
@@ -199,7 +201,7 @@ impl Engine {
         let opened = self.open(&tx, envelope, &Ask::default(), true).await?;
         may(envelope, &opened, act)?;
         if let Some(first) = &opened.replay {
-            return Ok(replay(envelope, first)?);
+            return replay(envelope, first);
         }
         let context = desk::context(opened.caller, opened.casino, self.clock.now())?;
         let changed = tx.apply(&context, setup, envelope.if_match).await?;
@@ -269,7 +271,9 @@ fn may(envelope: &Envelope, opened: &Opened, act: Act) -> Result<(), Error> {
     let is_system = matches!(envelope.principal, Principal::System(_));
     let caller = opened.caller.as_ref().filter(|caller| (caller.role == Role::System) == is_system);
     let Some(caller) = caller else {
-        return Err(Error::Unauthenticated("the token's subject is no active member of staff".to_owned()));
+        return Err(Error::Unauthenticated(
+            "the token's subject is no active member of staff".to_owned(),
+        ));
     };
     if opened.casino.as_ref().is_some_and(|casino| act.may_in(caller.role, casino)) {
         return Ok(());

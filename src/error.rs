@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use workflows::refusal::Refusal;
 
+pub use crate::csv_table::CsvFlaw;
+
 /// Why a request is not answered with success. Nothing was stored, and nothing is half done.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -48,15 +50,6 @@ pub enum Error {
     OutcomeUnknown(String),
     #[error(transparent)]
     Internal(#[from] anyhow::Error),
-}
-
-/// One flaw of a CSV file.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
-pub struct CsvFlaw {
-    /// 1 is the header.
-    pub line: u64,
-    pub column: String,
-    pub message: String,
 }
 
 impl From<Refusal> for Error {
@@ -111,6 +104,12 @@ impl Error {
     /// The base of `type`: each code's page is documented under it.
     const TYPES: &'static str = "https://rundown.dev/problems/";
 
+    /// The problem on one line, for whoever is not a client: it tells no more than a client would hear.
+    pub fn told(&self) -> String {
+        let Problem { code, detail, .. } = self.describe();
+        format!("{code}: {detail}")
+    }
+
     fn describe(&self) -> Problem {
         match self {
             Self::Malformed(detail) => problem("malformed_request", "The request cannot be read", detail, json!({})),
@@ -164,7 +163,12 @@ impl Error {
                 json!({ "errors": flaws }),
             ),
             Self::MethodNotAllowed => problem("method_not_allowed", "There is no such method here", "see /openapi.json", json!({})),
-            Self::Collided(_) => problem("unavailable", "Others were faster", "nothing was stored; try again in a moment", json!({})),
+            Self::Collided(_) => problem(
+                "unavailable",
+                "Others were faster",
+                "nothing was stored; try again in a moment",
+                json!({}),
+            ),
             Self::OutcomeUnknown(_) => problem(
                 "unavailable",
                 "The outcome is not known",
@@ -270,7 +274,19 @@ impl IntoResponse for Error {
         match &self {
             Self::Internal(source) => tracing::error!(error = ?source, "a request failed"),
             Self::Unavailable(source) => tracing::warn!(error = %source, "the database is away"),
-            other => tracing::debug!(error = %other, "a request was refused"),
+            Self::Malformed(_)
+            | Self::Unauthenticated(_)
+            | Self::CosignRefused { .. }
+            | Self::Refused(_)
+            | Self::VersionMismatch { .. }
+            | Self::IdempotencyConflict
+            | Self::TooLarge { .. }
+            | Self::UnsupportedMediaType(_)
+            | Self::TooMany { .. }
+            | Self::CsvRejected(_)
+            | Self::MethodNotAllowed
+            | Self::Collided(_)
+            | Self::OutcomeUnknown(_) => tracing::debug!(error = %self, "a request was refused"),
         }
         let Problem { code, title, detail, more } = self.describe();
         let status = Self::status(code);

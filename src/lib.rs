@@ -13,6 +13,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod count_file;
+pub mod csv_table;
 pub mod daemon;
 pub mod database;
 pub mod engine;

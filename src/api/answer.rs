@@ -4,6 +4,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use workflows::rundown::hex;
 
 use super::extract::Reader;
 use crate::answer::Answer;
@@ -31,9 +32,13 @@ impl Reader {
 
     /// The body with a hash of itself as ETag: for what has no version of its own.
     pub fn hashed(&self, body: &impl Serialize) -> Response {
+        self.tagged(body, Self::tag(body))
+    }
+
+    /// A hash of what is said.
+    pub fn tag(body: &impl Serialize) -> String {
         let text = serde_json::to_vec(body).unwrap_or_default();
-        let tag = Sha256::digest(&text).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        self.tagged(body, tag)
+        hex(&Sha256::digest(&text)[..16])
     }
 
     pub fn tagged(&self, body: &impl Serialize, tag: String) -> Response {

@@ -6,8 +6,8 @@ use workflows::act;
 use workflows::record::Casino;
 
 use super::extract::{Posted, Reader};
-use crate::app::App;
 use crate::answer::Answer;
+use crate::app::App;
 use crate::error::Error;
 use crate::store::setup::{CasinoChange, OwnCasino, Setup};
 

@@ -17,8 +17,8 @@ use workflows::word::Status;
 
 use super::extract::{Id, Keyed, Params, Posted, Reader};
 use super::view::{Cosign, SessionView};
-use crate::app::App;
 use crate::answer::Answer;
+use crate::app::App;
 use crate::engine::{Command, Desk, Done, Versioned};
 use crate::error::Error;
 use crate::store::desk::{Ask, Kind};

@@ -9,8 +9,8 @@ use workflows::act;
 use workflows::word::BoxKind;
 
 use super::extract::{Keyed, Params, Reader};
-use crate::app::App;
 use crate::answer::Answer;
+use crate::app::App;
 use crate::error::Error;
 use crate::store::list::{Page, Window};
 use crate::store::setup::{DropBoxes, KnownBox, NewDropBox, Setup};

@@ -14,8 +14,8 @@ use workflows::word::{Category, ExceptionStatus, ReasonCode};
 
 use super::extract::{Id, Keyed, NoBody, Params, Posted, Reader};
 use super::view;
-use crate::app::App;
 use crate::answer::Answer;
+use crate::app::App;
 use crate::engine::{Command, Desk, Done, Versioned};
 use crate::error::Error;
 use crate::store::desk::{Ask, Kind};
@@ -105,6 +105,7 @@ pub async fn acknowledge(State(app): State<App>, Id(id): Id, posted: Posted<NoBo
         .await
 }
 
+#[expect(clippy::struct_field_names, reason = "the contract's own names")]
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Resolution {

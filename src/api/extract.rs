@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
+use workflows::rundown::hex;
 
 use crate::app::App;
 use crate::engine::{Envelope, Principal};
@@ -36,8 +37,11 @@ pub struct CsvFile {
     pub bytes: Bytes,
 }
 
-/// An id in the path. No route with one takes a query.
+/// An id in the path, on a route that takes no query.
 pub struct Id(pub Uuid);
+
+/// An id in the path, beside a query.
+pub struct PathId(pub Uuid);
 
 /// A command without fields.
 #[derive(Debug, serde::Deserialize, utoipa::ToSchema)]
@@ -113,6 +117,14 @@ impl FromRequestParts<App> for Id {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         Params::<NoParams>::from_request_parts(parts, app).await?;
+        PathId::from_request_parts(parts, app).await.map(|PathId(id)| Self(id))
+    }
+}
+
+impl FromRequestParts<App> for PathId {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         let path = axum::extract::Path::<BTreeMap<String, String>>::from_request_parts(parts, app).await;
         let id = path.ok().and_then(|path| path.get("id").and_then(|id| Uuid::parse_str(id).ok()));
         id.map(Self).ok_or_else(|| Error::Malformed("id: not a UUID".to_owned()))
@@ -213,7 +225,7 @@ fn fingerprint(subject: &str, body: &[u8]) -> String {
     });
     let told = without_pins.as_deref().unwrap_or(body);
     let digest = Sha256::new().chain_update(subject).chain_update([0]).chain_update(told).finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest)
 }
 
 fn forget_pins(json: &mut serde_json::Value) {

@@ -111,7 +111,6 @@ pub fn router(app: App, request_timeout: Duration) -> Router {
 
 /// Runs the handler in a task of its own, to its end. A client that hangs up drops only the handle: a future dropped inside a transaction
 /// would leave it open on a pooled connection, row locks and tenant context included (transact-rs/sqlx #4385).
-#[expect(clippy::disallowed_methods, reason = "a tracked task: shutdown waits for it")]
 async fn run_to_end(State(app): State<App>, request: Request, next: Next) -> Response {
     let handler = next.run(request).in_current_span();
     match app.tasks.spawn(handler).await {

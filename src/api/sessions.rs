@@ -18,13 +18,14 @@ use workflows::word::{Category, Status};
 
 use super::extract::{Id, Keyed, Params, Posted, Reader};
 use super::view::{self, Cosign, SessionView, TransitionView};
-use crate::app::App;
 use crate::answer::Answer;
+use crate::app::App;
 use crate::engine::{Command, Versioned};
 use crate::error::Error;
 use crate::store::desk::{Ask, Kind};
 use crate::store::list::{Page, Sessions, Window};
 
+#[expect(clippy::struct_field_names, reason = "the contract's own names")]
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewSession {

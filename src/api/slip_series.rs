@@ -10,8 +10,8 @@ use workflows::word::SlipKind;
 
 use super::extract::NoBody;
 use super::extract::{Id, Keyed, Params, Posted, Reader};
-use crate::app::App;
 use crate::answer::Answer;
+use crate::app::App;
 use crate::error::Error;
 use crate::store::list::Page;
 use crate::store::setup::{NewRange, SeriesOf, Setup, SlipSeries};

@@ -16,8 +16,8 @@ use workflows::word::{SlipKind, SlipPurpose, SlipStatus};
 
 use super::extract::{Id, Keyed, Params, Posted, Reader};
 use super::view::{Cosign, SessionView};
-use crate::app::App;
 use crate::answer::Answer;
+use crate::app::App;
 use crate::engine::{Command, Desk, Done, Versioned};
 use crate::error::Error;
 use crate::store::desk::{Ask, Kind, Manual};
@@ -69,7 +69,10 @@ fn known(desk: &mut Desk, request_id: &str, is_same: impl Fn(&Slip) -> bool) -> 
     if slip.table_id == table_id && is_same(slip) {
         return Ok(Some(Requested::Known(Box::new(slip::as_requested(slip, session_id)))));
     }
-    Err(Refusal::conflict("request_id_reused", format!("request_id {request_id} belongs to another request")))
+    Err(Refusal::conflict(
+        "request_id_reused",
+        format!("request_id {request_id} belongs to another request"),
+    ))
 }
 
 fn requested(done: &Done<'_, Requested>) -> Answer {

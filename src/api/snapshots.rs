@@ -14,8 +14,8 @@ use workflows::word::SnapshotKind;
 
 use super::extract::{Id, Keyed, Posted};
 use super::view::{Cosign, SessionView};
-use crate::app::App;
 use crate::answer::Answer;
+use crate::app::App;
 use crate::engine::{Command, Desk, Done, Versioned};
 use crate::error::Error;
 use crate::store::desk::{Ask, Kind};

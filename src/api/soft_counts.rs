@@ -16,9 +16,9 @@ use workflows::refusal::Refusal;
 
 use super::extract::{CsvFile, Keyed};
 use super::view::{self, SessionView};
+use crate::answer::Answer;
 use crate::app::App;
 use crate::count_file::{self, CountRow};
-use crate::answer::Answer;
 use crate::engine::{Command, Desk, Done, Versioned};
 use crate::error::{CsvFlaw, Error};
 use crate::store::desk::{Ask, Kind, Paper};

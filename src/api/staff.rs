@@ -13,9 +13,9 @@ use workflows::word::StaffStatus;
 
 use super::extract::{Id, Keyed, Params, Posted, Reader};
 use super::view::GivenPin;
+use crate::answer::Answer;
 use crate::app::App;
 use crate::auth::pin;
-use crate::answer::Answer;
 use crate::engine::Envelope;
 use crate::error::Error;
 use crate::store::list::{Page, Window};

@@ -10,8 +10,8 @@ use workflows::word::{GameType, TableStatus};
 
 use super::extract::NoBody;
 use super::extract::{CsvFile, Id, Keyed, Params, Posted, Reader};
-use crate::app::App;
 use crate::answer::Answer;
+use crate::app::App;
 use crate::error::Error;
 use crate::store::list::{Page, Window};
 use crate::store::setup::{KnownTable, NewPar, NewTable, ParSheet, Setup, SheetTaken, TableChange, Tables};

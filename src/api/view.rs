@@ -73,6 +73,10 @@ pub struct SessionView {
     /// Null until every removed box is counted. Left out for the roles that may not read counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>)]
+    #[expect(
+        clippy::option_option,
+        reason = "left out is one thing, null another: not yours to read, not known yet"
+    )]
     pub drop_total_cents: Option<Option<i64>>,
     pub open_exceptions: usize,
     /// What the caller's role may ask for now.

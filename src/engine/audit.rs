@@ -105,8 +105,8 @@ fn changed(row: &Value, other: &Value) -> Value {
 }
 
 fn without_nulls(row: Value) -> Value {
-    match row {
-        Value::Object(columns) => Value::Object(columns.into_iter().filter(|(_, value)| !value.is_null()).collect()),
-        other => other,
-    }
+    let Value::Object(columns) = row else {
+        return row;
+    };
+    Value::Object(columns.into_iter().filter(|(_, value)| !value.is_null()).collect())
 }

@@ -104,6 +104,5 @@ pub(super) async fn count(tx: Tx, opened: &Opened, person: Uuid, now: DateTime<U
         person,
         detail: format!("the PIN{name} is wrong"),
         locked_until,
-    }
-    .into())
+    })
 }

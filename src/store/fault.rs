@@ -30,7 +30,6 @@ impl Fault {
     pub(super) fn unreadable(error: serde_json::Error) -> Self {
         Self::Other(anyhow::Error::new(error).context("the database answered in another shape"))
     }
-
 }
 
 impl From<DbErr> for Fault {

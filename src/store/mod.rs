@@ -97,9 +97,12 @@ impl Db {
 impl Tx {
     /// Keeps what was written. A line that breaks here leaves the outcome unknown: it may be kept.
     pub async fn commit(self) -> Result<(), Error> {
-        self.inner.commit().await.map_err(|error| match Fault::from(error) {
-            Fault::Away(source) => Error::OutcomeUnknown(source.to_string()),
-            fault => fault.into(),
+        self.inner.commit().await.map_err(|error| {
+            let fault = Fault::from(error);
+            if let Fault::Away(source) = &fault {
+                return Error::OutcomeUnknown(source.to_string());
+            }
+            fault.into()
         })
     }
 

@@ -89,7 +89,11 @@ fn has_word(code: &str, word: &str) -> bool {
     let part = |letter: Option<char>| letter.is_some_and(|letter| letter.is_alphanumeric() || letter == '_');
     code.match_indices(word).any(|(at, _)| {
         let (before, after) = (code[..at].chars().next_back(), code[at + word.len()..].chars().next());
-        !(part(before) && part(word.chars().next())) && !(part(after) && part(word.chars().next_back()))
+        let (glued_before, glued_after) = (
+            part(before) && part(word.chars().next()),
+            part(after) && part(word.chars().next_back()),
+        );
+        !glued_before && !glued_after
     })
 }
 
@@ -264,10 +268,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("app", &["api", "auth", "clock", "config", "engine"]),
     ("answer", &[]),
     ("auth", &["clock"]),
-    ("casino_folder", &[]),
+    ("casino_folder", &["csv_table"]),
     ("clock", &[]),
     ("config", &["auth", "observe"]),
-    ("count_file", &["error"]),
+    ("count_file", &["csv_table", "error"]),
+    ("csv_table", &[]),
     (
         "daemon",
         &[
@@ -276,7 +281,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("database", &["config", "postgres", "store"]),
     ("engine", &["answer", "auth", "clock", "error", "observe", "store"]),
-    ("error", &[]),
+    ("error", &["csv_table"]),
     ("jobs", &["clock", "config", "engine", "error", "observe", "store"]),
     ("observe", &["clock"]),
     ("outbox", &["clock", "config", "error", "observe", "store"]),

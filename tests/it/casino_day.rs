@@ -319,7 +319,7 @@ impl Floor {
     async fn play(&self, finalize: bool) -> Outcome {
         let tokens = |employee_no: &str| {
             let subject = format!("{}:{employee_no}", self.folder.casino.name);
-            self.issuer.issue(&subject, self.clock.now(), Duration::from_secs(12 * 3600))
+            self.issuer.issue(&subject, self.clock.now(), Duration::from_hours(12))
         };
         play(&self.folder, &self.running.url(), &tokens, finalize, Progress::Hidden)
             .await

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use reqwest::Method;
+use rundown::clock::new_id;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -46,47 +47,110 @@ async fn every_refusal_is_a_problem() {
     problem(&boss.send(DELETE, &sessions, &[], None).await, 405, "method_not_allowed");
     problem(&house.bearer(None).get(&sessions).await, 401, "unauthenticated");
     problem(&boss.get(&below("sessions/not-an-id")).await, 400, "malformed_request");
-    problem(&boss.get(&below(&format!("sessions/{}", Uuid::now_v7()))).await, 404, "not_found");
+    problem(&boss.get(&below(&format!("sessions/{}", new_id()))).await, 404, "not_found");
     problem(&boss.get(&below("sessions?cursor=!")).await, 400, "malformed_request");
     problem(&boss.get(&below("sessions?colour=red")).await, 400, "malformed_request");
-    problem(&boss.send(POST, &sessions, &[], Some(json!({ "table_id": house.table("BJ-02") }))).await, 400, "malformed_request");
+    problem(
+        &boss
+            .send(POST, &sessions, &[], Some(json!({ "table_id": house.table("BJ-02") })))
+            .await,
+        400,
+        "malformed_request",
+    );
     problem(&boss.raw(POST, &sessions, &json_text, bytes("{")).await, 400, "malformed_request");
-    problem(&boss.raw(POST, &sessions, &json_text, bytes("{} {}")).await, 400, "malformed_request");
-    problem(&boss.raw(POST, &sessions, &json_text, Some(vec![0xff, 0xfe])).await, 400, "malformed_request");
+    problem(
+        &boss.raw(POST, &sessions, &json_text, bytes("{} {}")).await,
+        400,
+        "malformed_request",
+    );
+    problem(
+        &boss.raw(POST, &sessions, &json_text, Some(vec![0xff, 0xfe])).await,
+        400,
+        "malformed_request",
+    );
     problem(&boss.raw(POST, &sessions, &plain, bytes("{}")).await, 415, "unsupported_media_type");
     problem(&boss.raw(POST, &sessions, &keyed, bytes("{}")).await, 415, "unsupported_media_type");
-    problem(&boss.raw(POST, &sessions, &json_text, Some(vec![b' '; 2 << 20])).await, 413, "payload_too_large");
+    problem(
+        &boss.raw(POST, &sessions, &json_text, Some(vec![b' '; 2 << 20])).await,
+        413,
+        "payload_too_large",
+    );
     problem(&house.person("CG-01").post(&slips, fill(tray())).await, 403, "forbidden");
     let self_signed = json!({ "kind": "rundown", "chipset": tray(), "cosign": house.cosign("PB-01") });
-    problem(&boss.post(&at("sessions/{session}/snapshots"), self_signed).await, 403, "segregation_violation");
+    problem(
+        &boss.post(&at("sessions/{session}/snapshots"), self_signed).await,
+        403,
+        "segregation_violation",
+    );
     let wrong_pin = json!({ "kind": "rundown", "chipset": tray(), "cosign": { "staff_id": house.staff("DL-01"), "pin": "0000" } });
-    problem(&boss.post(&at("sessions/{session}/snapshots"), wrong_pin).await, 403, "cosign_refused");
+    problem(
+        &boss.post(&at("sessions/{session}/snapshots"), wrong_pin).await,
+        403,
+        "cosign_refused",
+    );
     problem(&boss.post(&moves, json!({ "to": "DROPPED" })).await, 409, "illegal_transition");
-    problem(&boss.post(&sessions, json!({ "table_id": house.table("BJ-01") })).await, 409, "conflict");
+    problem(
+        &boss.post(&sessions, json!({ "table_id": house.table("BJ-01") })).await,
+        409,
+        "conflict",
+    );
     let ready = house.create("BJ-02", "BJ-02-A").await;
     house.settle_policy(json!({ "fill_series_open": false })).await;
-    problem(&house.advance("PB-01", &ready, json!({ "to": "OPENING" })).await, 409, "gates_unmet");
-    problem(&boss.send(POST, &moves, &[("if-match", "\"77\"")], Some(json!({ "to": "CLOSING" }))).await, 412, "version_mismatch");
+    problem(
+        &house.advance("PB-01", &ready, json!({ "to": "OPENING" })).await,
+        409,
+        "gates_unmet",
+    );
+    problem(
+        &boss
+            .send(POST, &moves, &[("if-match", "\"77\"")], Some(json!({ "to": "CLOSING" })))
+            .await,
+        412,
+        "version_mismatch",
+    );
     problem(&boss.post(&slips, fill(json!({ "1": 1 }))).await, 422, "validation_failed");
     boss.post_as("k-2", &slips, fill(tray())).await.expect(201);
-    problem(&boss.post_as("k-2", &slips, fill(json!({ "500": 1 }))).await, 422, "idempotency_conflict");
+    problem(
+        &boss.post_as("k-2", &slips, fill(json!({ "500": 1 }))).await,
+        422,
+        "idempotency_conflict",
+    );
 }
 
 #[tokio::test]
 async fn a_fact_out_of_its_state_says_the_state_and_stays_a_problem() {
     let house = House::open().await;
     let session = house.create("BJ-01", "BJ-01-A").await;
-    let reply = house.post("PB-01", &format!("sessions/{session}/snapshots"), json!({ "kind": "open", "chipset": tray() })).await;
+    let reply = house
+        .post(
+            "PB-01",
+            &format!("sessions/{session}/snapshots"),
+            json!({ "kind": "open", "chipset": tray() }),
+        )
+        .await;
     problem(&reply, 409, "conflict");
-    assert_eq!((&reply.body["reason"], &reply.body["allowed"]), (&json!("wrong_state"), &json!(["OPENING"])));
-    assert!(text(&reply.body, "detail").contains("READY_TO_OPEN"));
+    assert_eq!(
+        (&reply.body["reason"], &reply.body["allowed"]),
+        (&json!("wrong_state"), &json!(["OPENING"]))
+    );
+    assert_eq!(reply.body["current_status"], "READY_TO_OPEN");
 }
 
 #[tokio::test]
 async fn every_path_of_an_unknown_method_is_405() {
     let house = House::open().await;
-    for path in ["/healthz", "/api/v1/casino", "/api/v1/me", "/api/v1/audit", "/api/v1/table-context/drops"] {
-        problem(&house.person("AD-01").send(DELETE, path, &[], None).await, 405, "method_not_allowed");
+    for path in [
+        "/healthz",
+        "/api/v1/casino",
+        "/api/v1/me",
+        "/api/v1/audit",
+        "/api/v1/table-context/drops",
+    ] {
+        problem(
+            &house.person("AD-01").send(DELETE, path, &[], None).await,
+            405,
+            "method_not_allowed",
+        );
     }
 }
 
@@ -102,14 +166,22 @@ async fn a_correlation_id_ties_answer_audit_and_events_together() {
     let audit = house.person("CO-01").get(&format!("/api/v1/audit?correlation_id={given}")).await;
     let rows = audit.expect(200)["items"].as_array().expect("rows").clone();
     assert_eq!(rows.len(), 1);
-    assert_eq!((&rows[0]["correlation_id"], &rows[0]["actor_id"]), (&json!(given), &json!(house.staff("PB-01"))));
+    assert_eq!(
+        (&rows[0]["correlation_id"], &rows[0]["actor_id"]),
+        (&json!(given), &json!(house.staff("PB-01")))
+    );
     let session = id(&created.body);
     assert_eq!(rows[0]["session_id"], session.as_str());
-    let events = house.texts(&format!("SELECT event FROM outbox WHERE correlation_id = '{given}'")).await;
+    let events = house
+        .texts(&format!("SELECT event FROM outbox WHERE correlation_id = '{given}'"))
+        .await;
     assert_eq!(events, ["table.session_created"]);
     // On what is refused, and what is not there, too.
     for path in ["/nowhere", "/api/v1/table-context/sessions?limit=0", "/healthz"] {
-        let reply = house.person("PB-01").send(Method::GET, path, &[("x-correlation-id", given)], None).await;
+        let reply = house
+            .person("PB-01")
+            .send(Method::GET, path, &[("x-correlation-id", given)], None)
+            .await;
         assert_eq!(reply.header("x-correlation-id"), Some(given), "{path}");
     }
 }
@@ -117,11 +189,19 @@ async fn a_correlation_id_ties_answer_audit_and_events_together() {
 #[tokio::test]
 async fn a_request_without_a_correlation_id_gets_its_own() {
     let house = House::open().await;
-    let seen = [house.person("PB-01").get("/api/v1/me").await, house.person("PB-01").get("/api/v1/me").await];
-    let ids = seen.each_ref().map(|reply| reply.header("x-correlation-id").expect("an id").to_owned());
+    let seen = [
+        house.person("PB-01").get("/api/v1/me").await,
+        house.person("PB-01").get("/api/v1/me").await,
+    ];
+    let ids = seen
+        .each_ref()
+        .map(|reply| reply.header("x-correlation-id").expect("an id").to_owned());
     assert_ne!(ids[0], ids[1]);
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    assert!(ids.iter().all(|id| (1..=64).contains(&id.len()) && id.bytes().all(allowed)), "{ids:?}");
+    assert!(
+        ids.iter().all(|id| (1..=64).contains(&id.len()) && id.bytes().all(allowed)),
+        "{ids:?}"
+    );
 }
 
 #[tokio::test]
@@ -165,13 +245,18 @@ async fn a_replay_gives_the_first_answer_even_after_the_world_moved_on() {
     assert_eq!(first.expect(200)["session"]["status"], "OPENING");
     house.count_tray(&session, "open", tray()).await;
     house.advance("PB-01", &session, json!({ "to": "CLOSING" })).await.expect(200);
-    house.clock.advance(std::time::Duration::from_secs(3600));
+    house.clock.advance(std::time::Duration::from_hours(1));
     let again = house.in_vain(boss.post_as("k-1", &moves, json!({ "to": "OPENING" }))).await;
-    assert_eq!((again.status, &again.body, again.header("etag")), (200, &first.body, first.header("etag")));
+    assert_eq!(
+        (again.status, &again.body, again.header("etag")),
+        (200, &first.body, first.header("etag"))
+    );
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
     // It is looked up before the version is compared: the client repeats the request it sent.
     let headers = [("idempotency-key", "k-1"), ("if-match", "\"1\"")];
-    let matched = house.in_vain(boss.send(POST, &moves, &headers, Some(json!({ "to": "OPENING" })))).await;
+    let matched = house
+        .in_vain(boss.send(POST, &moves, &headers, Some(json!({ "to": "OPENING" }))))
+        .await;
     assert_eq!((matched.status, &matched.body), (200, &first.body));
 }
 
@@ -183,11 +268,19 @@ async fn a_key_belongs_to_one_route_and_one_body() {
     let snapshots = below(&format!("sessions/{session}/snapshots"));
     boss.post_as("k-1", &snapshots, body.clone()).await.expect(201);
     let other_body = json!({ "kind": "rundown", "chipset": { "10000": 21 } });
-    house.in_vain(boss.post_as("k-1", &snapshots, other_body)).await.refused(422, "idempotency_conflict");
+    house
+        .in_vain(boss.post_as("k-1", &snapshots, other_body))
+        .await
+        .refused(422, "idempotency_conflict");
     let other = house.open_table("BJ-02", "BJ-02-A", tray()).await;
     let other_route = below(&format!("sessions/{other}/snapshots"));
-    house.in_vain(boss.post_as("k-1", &other_route, body)).await.refused(422, "idempotency_conflict");
-    let other_verb = house.in_vain(boss.post_as("k-1", &below("sessions"), json!({ "table_id": house.table("BJ-03") }))).await;
+    house
+        .in_vain(boss.post_as("k-1", &other_route, body))
+        .await
+        .refused(422, "idempotency_conflict");
+    let other_verb = house
+        .in_vain(boss.post_as("k-1", &below("sessions"), json!({ "table_id": house.table("BJ-03") })))
+        .await;
     other_verb.refused(422, "idempotency_conflict");
 }
 
@@ -222,7 +315,7 @@ async fn whatever_creates_a_fact_needs_a_key() {
         json!({ "category": "MANUAL", "detail": "a chip on the floor" }),
         json!({ "chipset": tray(), "cosign": house.cosign("PB-02") }),
         json!({
-            "drop_event_id": Uuid::now_v7(), "drop_total_cents": 0, "count_1_cents": 0, "count_2_cents": 0, "team": [],
+            "drop_event_id": new_id(), "drop_total_cents": 0, "count_1_cents": 0, "count_2_cents": 0, "team": [],
             "evidence_manifest": { "currency": {} },
         }),
         json!({ "kind": "fill", "count": 5 }),
@@ -238,9 +331,17 @@ async fn whatever_creates_a_fact_needs_a_key() {
         assert!(detail.contains("Idempotency-Key"), "{path}: {detail}");
     }
     let csv = [("content-type", "text/csv")];
-    for (path, by) in [(below("soft-counts/import"), "CT-01"), ("/api/v1/tables/import".to_owned(), "AD-01")] {
-        let reply = house.in_vain(house.person(by).raw(POST, &path, &csv, Some(b"a,b\n1,2\n".to_vec()))).await;
-        assert!(text(reply.refused(400, "malformed_request"), "detail").contains("Idempotency-Key"), "{path}");
+    for (path, by) in [
+        (below("soft-counts/import"), "CT-01"),
+        ("/api/v1/tables/import".to_owned(), "AD-01"),
+    ] {
+        let reply = house
+            .in_vain(house.person(by).raw(POST, &path, &csv, Some(b"a,b\n1,2\n".to_vec())))
+            .await;
+        assert!(
+            text(reply.refused(400, "malformed_request"), "detail").contains("Idempotency-Key"),
+            "{path}"
+        );
     }
 }
 
@@ -249,10 +350,16 @@ async fn a_key_is_visible_ascii_of_bounded_length() {
     let house = House::open().await;
     let body = json!({ "table_id": house.table("BJ-01") });
     for bad in ["", "a b", &"k".repeat(201)] {
-        let reply = house.in_vain(house.person("PB-01").post_as(bad, &below("sessions"), body.clone())).await;
+        let reply = house
+            .in_vain(house.person("PB-01").post_as(bad, &below("sessions"), body.clone()))
+            .await;
         reply.refused(400, "malformed_request");
     }
-    house.person("PB-01").post_as(&"~".repeat(200), &below("sessions"), body).await.expect(201);
+    house
+        .person("PB-01")
+        .post_as(&"~".repeat(200), &below("sessions"), body)
+        .await
+        .expect(201);
 }
 
 #[tokio::test]
@@ -262,19 +369,34 @@ async fn the_same_key_in_another_casino_is_another_key() {
     let theirs = json!({ "label": "RO-01", "type": "roulette" });
     let here = house.person("AD-01").post_as("k-1", "/api/v1/tables", ours.clone()).await;
     let there = house.stranger("AD-01").post_as("k-1", "/api/v1/tables", theirs.clone()).await;
-    assert_eq!((&here.expect(201)["label"], &there.expect(201)["label"]), (&json!("PK-01"), &json!("RO-01")));
+    assert_eq!(
+        (&here.expect(201)["label"], &there.expect(201)["label"]),
+        (&json!("PK-01"), &json!("RO-01"))
+    );
     assert_eq!(there.header("idempotent-replayed"), None);
     let again = house.stranger("AD-01").post_as("k-1", "/api/v1/tables", theirs).await;
     assert_eq!((again.header("idempotent-replayed"), &again.body), (Some("true"), &there.body));
-    house.stranger("AD-01").post_as("k-1", "/api/v1/tables", ours).await.refused(422, "idempotency_conflict");
+    house
+        .stranger("AD-01")
+        .post_as("k-1", "/api/v1/tables", ours)
+        .await
+        .refused(422, "idempotency_conflict");
 }
 
 #[tokio::test]
 async fn a_replay_is_only_for_those_who_may_ask() {
     let house = House::open().await;
     let body = json!({ "table_id": house.table("BJ-01") });
-    house.person("PB-01").post_as("k-1", &below("sessions"), body.clone()).await.expect(201);
-    house.person("CG-01").post_as("k-1", &below("sessions"), body).await.refused(403, "forbidden");
+    house
+        .person("PB-01")
+        .post_as("k-1", &below("sessions"), body.clone())
+        .await
+        .expect(201);
+    house
+        .person("CG-01")
+        .post_as("k-1", &below("sessions"), body)
+        .await
+        .refused(403, "forbidden");
 }
 
 #[tokio::test]
@@ -301,14 +423,20 @@ async fn twenty_of_the_same_command_have_one_effect_and_one_answer() {
         let (house, session) = (Arc::clone(&house), session.clone());
         calls.spawn(async move {
             let body = json!({ "kind": "fill", "request_id": "f-1", "chipset": { "500": 4 } });
-            house.person("PB-01").post_as("k-1", &below(&format!("sessions/{session}/slips")), body).await
+            house
+                .person("PB-01")
+                .post_as("k-1", &below(&format!("sessions/{session}/slips")), body)
+                .await
         });
     }
     let replies = calls.join_all().await;
     let first = replies[0].expect(201).clone();
     assert!(replies.iter().all(|reply| reply.status == 201 && reply.body == first));
     let replayed = replies.iter().filter(|reply| reply.header("idempotent-replayed").is_some()).count();
-    assert_eq!((replayed, house.count("table_slip").await, house.count("audit_log").await), (19, 1, audited + 1));
+    assert_eq!(
+        (replayed, house.count("table_slip").await, house.count("audit_log").await),
+        (19, 1, audited + 1)
+    );
 }
 
 #[tokio::test]
@@ -319,20 +447,36 @@ async fn a_version_is_told_and_compared() {
     let read = boss.get(&path).await;
     assert_eq!((read.header("etag"), &read.expect(200)["version"]), (Some("\"1\""), &json!(1)));
     let moves = format!("{path}/transitions");
-    let stale = house.in_vain(boss.send(POST, &moves, &[("if-match", "\"2\"")], Some(json!({ "to": "OPENING" })))).await;
+    let stale = house
+        .in_vain(boss.send(POST, &moves, &[("if-match", "\"2\"")], Some(json!({ "to": "OPENING" }))))
+        .await;
     assert_eq!(stale.refused(412, "version_mismatch")["version"], 1);
-    let done = boss.send(POST, &moves, &[("if-match", "\"1\"")], Some(json!({ "to": "OPENING" }))).await;
-    assert_eq!((&done.expect(200)["session"]["version"], done.header("etag")), (&json!(2), Some("\"2\"")));
+    let done = boss
+        .send(POST, &moves, &[("if-match", "\"1\"")], Some(json!({ "to": "OPENING" })))
+        .await;
+    assert_eq!(
+        (&done.expect(200)["session"]["version"], done.header("etag")),
+        (&json!(2), Some("\"2\""))
+    );
     // PATCH and the facts of a session compare its version too.
-    let stale = house.in_vain(boss.send(Method::PATCH, &path, &[("if-match", "\"1\"")], Some(json!({})))).await;
+    let stale = house
+        .in_vain(boss.send(Method::PATCH, &path, &[("if-match", "\"1\"")], Some(json!({}))))
+        .await;
     stale.refused(412, "version_mismatch");
     let body = json!({ "kind": "open", "chipset": tray(), "cosign": house.cosign("DL-01") });
     let headers = [("if-match", "\"1\""), ("idempotency-key", "k-1")];
-    house.in_vain(boss.send(POST, &format!("{path}/snapshots"), &headers, Some(body.clone()))).await.refused(412, "version_mismatch");
+    house
+        .in_vain(boss.send(POST, &format!("{path}/snapshots"), &headers, Some(body.clone())))
+        .await
+        .refused(412, "version_mismatch");
     let headers = [("if-match", "\"2\""), ("idempotency-key", "k-1")];
-    boss.send(POST, &format!("{path}/snapshots"), &headers, Some(body)).await.expect(201);
+    boss.send(POST, &format!("{path}/snapshots"), &headers, Some(body))
+        .await
+        .expect(201);
     for bad in ["seven", "\"\""] {
-        boss.send(POST, &moves, &[("if-match", bad)], Some(json!({ "to": "CLOSING" }))).await.refused(400, "malformed_request");
+        boss.send(POST, &moves, &[("if-match", bad)], Some(json!({ "to": "CLOSING" })))
+            .await
+            .refused(400, "malformed_request");
     }
 }
 
@@ -346,38 +490,69 @@ async fn slips_and_exceptions_have_versions_of_their_own() {
     let issue = json!({ "to": "ISSUED", "runner_id": house.staff("SC-03") });
     let cage = house.person("CG-01");
     let steps = format!("{path}/transitions");
-    let stale = house.in_vain(cage.send(POST, &steps, &[("if-match", "\"9\"")], Some(issue.clone()))).await;
+    let stale = house
+        .in_vain(cage.send(POST, &steps, &[("if-match", "\"9\"")], Some(issue.clone())))
+        .await;
     assert_eq!(stale.refused(412, "version_mismatch")["version"], 1);
     let issued = cage.send(POST, &steps, &[("if-match", "\"1\"")], Some(issue)).await;
-    assert_eq!((&issued.expect(200)["slip"]["version"], issued.header("etag")), (&json!(2), Some("\"2\"")));
+    assert_eq!(
+        (&issued.expect(200)["slip"]["version"], issued.header("etag")),
+        (&json!(2), Some("\"2\""))
+    );
 
     let raise = json!({ "category": "MANUAL", "detail": "a chip on the floor" });
     let raised = house.post("PB-01", &format!("sessions/{session}/exceptions"), raise).await;
     let exception = below(&format!("exceptions/{}", id(raised.expect(201))));
-    let (judge, resolution) = (house.person("CO-01"), json!({ "reason_code": "SYSTEM_ERROR", "resolution_note": "found" }));
-    let stale = judge.send(POST, &format!("{exception}/acknowledge"), &[("if-match", "\"4\"")], Some(json!({}))).await;
+    let (judge, resolution) = (
+        house.person("CO-01"),
+        json!({ "reason_code": "SYSTEM_ERROR", "resolution_note": "found" }),
+    );
+    let stale = judge
+        .send(POST, &format!("{exception}/acknowledge"), &[("if-match", "\"4\"")], Some(json!({})))
+        .await;
     assert_eq!(stale.refused(412, "version_mismatch")["version"], 1);
-    let owned = judge.send(POST, &format!("{exception}/acknowledge"), &[("if-match", "\"1\"")], Some(json!({}))).await;
+    let owned = judge
+        .send(POST, &format!("{exception}/acknowledge"), &[("if-match", "\"1\"")], Some(json!({})))
+        .await;
     assert_eq!((&owned.expect(200)["version"], owned.header("etag")), (&json!(2), Some("\"2\"")));
-    let stale = judge.send(POST, &format!("{exception}/resolve"), &[("if-match", "\"1\"")], Some(resolution.clone())).await;
+    let stale = judge
+        .send(
+            POST,
+            &format!("{exception}/resolve"),
+            &[("if-match", "\"1\"")],
+            Some(resolution.clone()),
+        )
+        .await;
     stale.refused(412, "version_mismatch");
-    judge.send(POST, &format!("{exception}/resolve"), &[("if-match", "\"2\"")], Some(resolution)).await.expect(200);
+    judge
+        .send(POST, &format!("{exception}/resolve"), &[("if-match", "\"2\"")], Some(resolution))
+        .await
+        .expect(200);
 }
 
 #[tokio::test]
 async fn the_set_up_has_versions_too() {
     let house = House::open().await;
     let admin = house.person("AD-01");
-    let (staff, table) = (format!("/api/v1/staff/{}", house.staff("DL-02")), format!("/api/v1/tables/{}", house.table("BJ-03")));
+    let (staff, table) = (
+        format!("/api/v1/staff/{}", house.staff("DL-02")),
+        format!("/api/v1/tables/{}", house.table("BJ-03")),
+    );
     for (path, change) in [
         ("/api/v1/casino".to_owned(), json!({ "drop_window_minutes": 31 })),
         (staff, json!({ "name": "Rowan" })),
         (table, json!({ "pit": "Pit 9" })),
     ] {
-        let stale = house.in_vain(admin.send(Method::PATCH, &path, &[("if-match", "\"99\"")], Some(change.clone()))).await;
+        let stale = house
+            .in_vain(admin.send(Method::PATCH, &path, &[("if-match", "\"99\"")], Some(change.clone())))
+            .await;
         stale.refused(412, "version_mismatch");
         let done = admin.send(Method::PATCH, &path, &[("if-match", "\"1\"")], Some(change)).await;
-        assert_eq!((&done.expect(200)["version"], done.header("etag")), (&json!(2), Some("\"2\"")), "{path}");
+        assert_eq!(
+            (&done.expect(200)["version"], done.header("etag")),
+            (&json!(2), Some("\"2\"")),
+            "{path}"
+        );
     }
 }
 
@@ -403,13 +578,20 @@ async fn a_reader_who_knows_the_version_gets_no_body() {
         first.expect(200);
         let tag = first.header("etag").unwrap_or_else(|| panic!("{path} has no ETag")).to_owned();
         let known = reader.send(Method::GET, path, &[("if-none-match", &tag)], None).await;
-        assert_eq!((known.status, known.text.as_str(), known.header("etag")), (304, "", Some(tag.as_str())), "{path}");
+        assert_eq!(
+            (known.status, known.text.as_str(), known.header("etag")),
+            (304, "", Some(tag.as_str())),
+            "{path}"
+        );
         let other = reader.send(Method::GET, path, &[("if-none-match", "\"other\"")], None).await;
         assert_eq!((other.status, &other.body), (200, &first.body), "{path}");
     }
     let tag = reader.get(&paths[0]).await.header("etag").expect("a tag").to_owned();
     house.advance("PB-01", &session, json!({ "to": "CLOSING" })).await.expect(200);
-    reader.send(Method::GET, &paths[0], &[("if-none-match", &tag)], None).await.expect(200);
+    reader
+        .send(Method::GET, &paths[0], &[("if-none-match", &tag)], None)
+        .await
+        .expect(200);
 }
 
 #[tokio::test]
@@ -418,7 +600,11 @@ async fn a_list_is_walked_page_by_page_and_shows_each_row_once() {
     let session = in_play(&house).await;
     let mut asked = Vec::new();
     for number in 1..=7 {
-        asked.push(house.request_slip(&session, "fill", &format!("f-{number}"), json!({ "500": number })).await);
+        asked.push(
+            house
+                .request_slip(&session, "fill", &format!("f-{number}"), json!({ "500": number }))
+                .await,
+        );
     }
     let (mut seen, mut sizes, mut cursor) = (Vec::new(), Vec::new(), String::new());
     loop {
@@ -435,7 +621,10 @@ async fn a_list_is_walked_page_by_page_and_shows_each_row_once() {
     }
     assert_eq!((seen, sizes), (asked, vec![3, 3, 1]));
     let exactly = house.get("CG-01", &format!("slips?session_id={session}&limit=7")).await;
-    assert_eq!((exactly.expect(200)["items"].as_array().map(Vec::len), &exactly.body["next_cursor"]), (Some(7), &Value::Null));
+    assert_eq!(
+        (exactly.expect(200)["items"].as_array().map(Vec::len), &exactly.body["next_cursor"]),
+        (Some(7), &Value::Null)
+    );
 }
 
 const LISTS: [&str; 8] = [
@@ -454,7 +643,17 @@ async fn every_list_bounds_its_pages() {
     let house = House::open().await;
     let admin = house.person("AD-01");
     for list in LISTS {
-        for bad in ["limit=0", "limit=201", "limit=-1", "limit=x", "limit=1.5", "cursor=", "cursor=abc", "cursor=%00", "cursor=AAAAAAAAAAAAAAAAAAAAAAAA"] {
+        for bad in [
+            "limit=0",
+            "limit=201",
+            "limit=-1",
+            "limit=x",
+            "limit=1.5",
+            "cursor=",
+            "cursor=abc",
+            "cursor=%00",
+            "cursor=AAAAAAAAAAAAAAAAAAAAAAAA",
+        ] {
             admin.get(&format!("{list}?{bad}")).await.refused(400, "malformed_request");
         }
         for good in ["", "?limit=1", "?limit=200"] {
@@ -470,7 +669,9 @@ async fn a_page_is_fifty_rows_unless_asked() {
     let house = House::open().await;
     let session = in_play(&house).await;
     for number in 0..51 {
-        house.request_slip(&session, "credit", &format!("c-{number}"), json!({ "500": 1 })).await;
+        house
+            .request_slip(&session, "credit", &format!("c-{number}"), json!({ "500": 1 }))
+            .await;
     }
     let page = house.get("PB-01", "slips").await;
     assert_eq!(page.expect(200)["items"].as_array().map(Vec::len), Some(50));
@@ -481,11 +682,23 @@ async fn a_page_is_fifty_rows_unless_asked() {
 async fn an_unknown_query_parameter_is_named() {
     let house = House::open().await;
     let admin = house.person("AD-01");
-    for list in LISTS.into_iter().chain(["/api/v1/table-context/slip-series", "/api/v1/workflows/session"]) {
+    for list in LISTS
+        .into_iter()
+        .chain(["/api/v1/table-context/slip-series", "/api/v1/workflows/session"])
+    {
         let reply = admin.get(&format!("{list}?colour=red")).await;
-        assert!(text(reply.refused(400, "malformed_request"), "detail").contains("colour"), "{list}: {}", reply.text);
+        assert!(
+            text(reply.refused(400, "malformed_request"), "detail").contains("colour"),
+            "{list}: {}",
+            reply.text
+        );
     }
-    for (bad, name) in [("status=OPENED", "status"), ("live=maybe", "live"), ("table_id=x", "table_id"), ("gaming_day=6.3.2026", "gaming_day")] {
+    for (bad, name) in [
+        ("status=OPENED", "status"),
+        ("live=maybe", "live"),
+        ("table_id=x", "table_id"),
+        ("gaming_day=6.3.2026", "gaming_day"),
+    ] {
         let reply = admin.get(&below(&format!("sessions?{bad}"))).await;
         let detail = text(reply.refused(400, "malformed_request"), "detail");
         assert!(detail.contains(name), "{bad}: {detail}");
@@ -507,15 +720,60 @@ async fn an_unknown_body_field_is_named_however_deep() {
     };
     let paper = json!({ "kind": "opener", "amount_cents": 1, "colour": "red" });
     let cases = [
-        ("PB-01", "sessions".to_owned(), json!({ "table_id": house.table("BJ-02"), "colour": "red" }), "colour"),
-        ("PB-01", format!("sessions/{session}/transitions"), json!({ "to": "CLOSING", "colour": "red" }), "colour"),
-        ("PB-01", format!("sessions/{session}/snapshots"), json!({ "kind": "rundown", "chipset": {}, "cosign": cosign }), "cosign"),
-        ("PB-01", format!("sessions/{session}/slips"), json!({ "kind": "fill", "request_id": "f", "chipset": tray(), "amount_cents": 1 }), "amount_cents"),
-        ("CT-01", "soft-counts".to_owned(), count(json!({ "currency": {}, "documents": [], "colour": "red" })), "evidence_manifest"),
-        ("CT-01", "soft-counts".to_owned(), count(json!({ "currency": {}, "documents": [paper] })), "documents[0]"),
-        ("CO-01", format!("exceptions/{}/acknowledge", Uuid::now_v7()), json!({ "colour": "red" }), "colour"),
-        ("CG-01", format!("slips/{}/cage-receipt", Uuid::now_v7()), json!({ "colour": "red" }), "colour"),
-        ("SC-01", format!("drops/{drop}/delivery"), json!({ "casino_id": house.other.casino }), "casino_id"),
+        (
+            "PB-01",
+            "sessions".to_owned(),
+            json!({ "table_id": house.table("BJ-02"), "colour": "red" }),
+            "colour",
+        ),
+        (
+            "PB-01",
+            format!("sessions/{session}/transitions"),
+            json!({ "to": "CLOSING", "colour": "red" }),
+            "colour",
+        ),
+        (
+            "PB-01",
+            format!("sessions/{session}/snapshots"),
+            json!({ "kind": "rundown", "chipset": {}, "cosign": cosign }),
+            "cosign",
+        ),
+        (
+            "PB-01",
+            format!("sessions/{session}/slips"),
+            json!({ "kind": "fill", "request_id": "f", "chipset": tray(), "amount_cents": 1 }),
+            "amount_cents",
+        ),
+        (
+            "CT-01",
+            "soft-counts".to_owned(),
+            count(json!({ "currency": {}, "documents": [], "colour": "red" })),
+            "evidence_manifest",
+        ),
+        (
+            "CT-01",
+            "soft-counts".to_owned(),
+            count(json!({ "currency": {}, "documents": [paper] })),
+            "documents[0]",
+        ),
+        (
+            "CO-01",
+            format!("exceptions/{}/acknowledge", new_id()),
+            json!({ "colour": "red" }),
+            "colour",
+        ),
+        (
+            "CG-01",
+            format!("slips/{}/cage-receipt", new_id()),
+            json!({ "colour": "red" }),
+            "colour",
+        ),
+        (
+            "SC-01",
+            format!("drops/{drop}/delivery"),
+            json!({ "casino_id": house.other.casino }),
+            "casino_id",
+        ),
         ("AD-01", "../casino".to_owned(), json!({ "version": 2 }), "version"),
     ];
     for (by, path, body, named) in cases {
@@ -525,7 +783,10 @@ async fn an_unknown_body_field_is_named_however_deep() {
             house.in_vain(house.post(by, &path, body)).await
         };
         let detail = text(reply.refused(400, "malformed_request"), "detail");
-        assert!(detail.contains(named) && (detail.contains("colour") || detail.contains(named)), "{path}: {detail}");
+        assert!(
+            detail.contains(named) && (detail.contains("colour") || detail.contains(named)),
+            "{path}: {detail}"
+        );
     }
 }
 
@@ -533,9 +794,15 @@ async fn an_unknown_body_field_is_named_however_deep() {
 async fn a_field_sent_twice_is_refused() {
     let house = House::open().await;
     let session = in_play(&house).await;
-    let (path, headers) = (below(&format!("sessions/{session}/transitions")), [("content-type", "application/json")]);
+    let (path, headers) = (
+        below(&format!("sessions/{session}/transitions")),
+        [("content-type", "application/json")],
+    );
     let body = br#"{"to":"CLOSING","to":"DROP_SCHEDULED"}"#.to_vec();
-    house.in_vain(house.person("PB-01").raw(POST, &path, &headers, Some(body))).await.refused(400, "malformed_request");
+    house
+        .in_vain(house.person("PB-01").raw(POST, &path, &headers, Some(body)))
+        .await
+        .refused(400, "malformed_request");
 }
 
 #[tokio::test]
@@ -578,15 +845,30 @@ async fn a_time_lies_neither_in_the_future_nor_before_its_fact() {
     assert_eq!(removed.expect(201)["drop"]["removed_at"], "2026-03-06T21:01:00Z");
     let drop = id(&removed.body["drop"]);
     for (path, body, by, pointer) in [
-        (format!("drops/{drop}/delivery"), json!({ "delivered_at": "2026-03-06T21:00:59Z" }), "SC-01", "/delivered_at"),
-        (format!("drops/{drop}/delivery"), json!({ "delivered_at": "2026-03-06T21:03:00Z" }), "SC-01", "/delivered_at"),
-        (format!("drops/{drop}/delivery"), json!({ "delivered_scan_at": "2026-03-06T21:03:00Z" }), "SC-01", "/delivered_scan_at"),
+        (
+            format!("drops/{drop}/delivery"),
+            json!({ "delivered_at": "2026-03-06T21:00:59Z" }),
+            "SC-01",
+            "/delivered_at",
+        ),
+        (
+            format!("drops/{drop}/delivery"),
+            json!({ "delivered_at": "2026-03-06T21:03:00Z" }),
+            "SC-01",
+            "/delivered_at",
+        ),
+        (
+            format!("drops/{drop}/delivery"),
+            json!({ "delivered_scan_at": "2026-03-06T21:03:00Z" }),
+            "SC-01",
+            "/delivered_scan_at",
+        ),
     ] {
         let reply = house.in_vain(house.post(by, &path, body)).await;
         reply.refused(422, "validation_failed");
         assert_eq!(reply.pointers(), [pointer]);
     }
-    house.clock.advance(std::time::Duration::from_secs(300));
+    house.clock.advance(std::time::Duration::from_mins(5));
     house.bring(&drop, "S1").await;
     let counted = |at: &str| {
         json!({
@@ -599,7 +881,10 @@ async fn a_time_lies_neither_in_the_future_nor_before_its_fact() {
         reply.refused(422, "validation_failed");
         assert_eq!(reply.pointers(), ["/counted_at"]);
     }
-    house.post("CT-01", "soft-counts", counted("2026-03-06T21:05:00Z")).await.expect(201);
+    house
+        .post("CT-01", "soft-counts", counted("2026-03-06T21:05:00Z"))
+        .await
+        .expect(201);
 }
 
 #[tokio::test]
@@ -616,7 +901,20 @@ async fn a_drop_is_planned_within_reach() {
 
 /// Words a client never hears.
 const SECRETS: [&str; 14] = [
-    "sql", "postgres", "relation \"", "constraint", "syntax error", "sqlstate", "select ", "insert ", "pg_", "22021", "22p05", "sea_orm", "panicked", ".rs:",
+    "sql",
+    "postgres",
+    "relation \"",
+    "constraint",
+    "syntax error",
+    "sqlstate",
+    "select ",
+    "insert ",
+    "pg_",
+    "22021",
+    "22p05",
+    "sea_orm",
+    "panicked",
+    ".rs:",
 ];
 
 /// What is wrong with an answer to something odd, if anything: it is neither a defect of ours nor tells of what is behind it.
@@ -632,11 +930,22 @@ async fn odd_text_in_a_body_is_taken_or_refused_and_never_tells_of_the_database(
     let session = in_play(&house).await;
     let drop = house.drop_and_bring(&session, "BJ-01-A", Some("BJ-01-B"), "S1").await;
     let raise = json!({ "category": "MANUAL", "detail": "a chip on the floor" });
-    let exception = id(house.post("PB-01", &format!("sessions/{session}/exceptions"), raise).await.expect(201));
+    let exception = id(house
+        .post("PB-01", &format!("sessions/{session}/exceptions"), raise)
+        .await
+        .expect(201));
     let admin = house.person("AD-01");
     let long = "x".repeat(5000);
     let mut wrong = Vec::new();
-    for odd in ["\0", "a\0b", "'; DROP TABLE staff; --", "\u{202e}\u{feff}", "\u{1F3B2}", "${jndi:x}", long.as_str()] {
+    for odd in [
+        "\0",
+        "a\0b",
+        "'; DROP TABLE staff; --",
+        "\u{202e}\u{feff}",
+        "\u{1F3B2}",
+        "${jndi:x}",
+        long.as_str(),
+    ] {
         let slip = json!({ "kind": "fill", "request_id": odd, "chipset": tray() });
         let offline = json!({
             "kind": "fill", "request_id": "o-1", "slip_no": 1, "scope_key": odd, "chipset": tray(), "issued_at": "2026-03-06T21:00:00Z",
@@ -653,35 +962,56 @@ async fn odd_text_in_a_body_is_taken_or_refused_and_never_tells_of_the_database(
         });
         let pin = json!({ "kind": "rundown", "chipset": tray(), "cosign": { "staff_id": house.staff("DL-02"), "pin": odd } });
         let bodies = [
-            ("sessions/{session}/transitions", json!({ "to": "CLOSED", "force": false, "note": odd })),
+            (
+                "sessions/{session}/transitions",
+                json!({ "to": "CLOSED", "force": false, "note": odd }),
+            ),
             ("sessions/{session}/snapshots", json!({ "kind": "rundown", "chipset": { odd: 1 } })),
-            ("sessions/{session}/snapshots", json!({ "kind": "rundown", "chipset": tray(), "note": odd })),
+            (
+                "sessions/{session}/snapshots",
+                json!({ "kind": "rundown", "chipset": tray(), "note": odd }),
+            ),
             ("sessions/{session}/snapshots", pin),
             ("sessions/{session}/slips", slip),
             ("sessions/{session}/slips/offline", offline),
             ("sessions/{session}/drops", removal),
             ("sessions/{session}/exceptions", json!({ "category": "MANUAL", "detail": odd })),
-            ("exceptions/{exception}/resolve", json!({ "reason_code": "REFERRED_TO_INVESTIGATION", "resolution_note": odd })),
+            (
+                "exceptions/{exception}/resolve",
+                json!({ "reason_code": "REFERRED_TO_INVESTIGATION", "resolution_note": odd }),
+            ),
             ("soft-counts", count),
         ];
         for (path, body) in bodies {
             let target = path.replace("{session}", &session).replace("{exception}", &exception);
-            let members = body.as_object().map(|body| body.keys().cloned().collect::<Vec<_>>().join(" ")).unwrap_or_default();
-            wrong.extend(indiscretion(&format!("{path} ({members}) with {odd:.20?}"), &admin.post(&below(&target), body).await));
+            let members = body
+                .as_object()
+                .map(|body| body.keys().cloned().collect::<Vec<_>>().join(" "))
+                .unwrap_or_default();
+            wrong.extend(indiscretion(
+                &format!("{path} ({members}) with {odd:.20?}"),
+                &admin.post(&below(&target), body).await,
+            ));
         }
         for (path, body) in [
-            ("/api/v1/staff", json!({ "employee_no": odd, "name": odd, "role": "dealer", "external_subject": odd })),
+            (
+                "/api/v1/staff",
+                json!({ "employee_no": odd, "name": odd, "role": "dealer", "external_subject": odd }),
+            ),
             ("/api/v1/tables", json!({ "label": odd, "type": "poker", "pit": odd })),
             ("/api/v1/drop-boxes", json!({ "label": odd, "kind": "emergency" })),
         ] {
             wrong.extend(indiscretion(&format!("{path} with {odd:.20?}"), &admin.post(path, body).await));
         }
         let change = json!({ "name": odd, "timezone": odd });
-        wrong.extend(indiscretion(&format!("casino with {odd:.20?}"), &admin.patch("/api/v1/casino", change).await));
+        wrong.extend(indiscretion(
+            &format!("casino with {odd:.20?}"),
+            &admin.patch("/api/v1/casino", change).await,
+        ));
         for path in [below("soft-counts/import"), "/api/v1/tables/import".to_owned()] {
             let header = "drop_event_id,drop_total_cents,count_1_cents,count_2_cents,team,currency,batch_ref";
             let file = format!("{header}\n{drop},0,0,0,{odd} CT-01 CT-02,,{odd}\n");
-            let headers = [("content-type", "text/csv"), ("idempotency-key", &Uuid::now_v7().to_string())];
+            let headers = [("content-type", "text/csv"), ("idempotency-key", &new_id().to_string())];
             let reply = admin.raw(POST, &path, &headers, Some(file.into_bytes())).await;
             wrong.extend(indiscretion(&format!("{path} with {odd:.20?}"), &reply));
         }
@@ -694,12 +1024,36 @@ async fn odd_text_in_a_query_is_taken_or_refused_and_never_tells_of_the_database
     let house = House::open().await;
     let admin = house.person("AD-01");
     let far = ["%2B262142-12-31T00:00:00Z", "-262143-01-01T00:00:00Z", "%2B300000-01-01T00:00:00Z"];
-    let mut queries: Vec<String> = far.iter().flat_map(|at| [format!("audit?from={at}"), format!("audit?to={at}")]).collect();
+    let mut queries: Vec<String> = far
+        .iter()
+        .flat_map(|at| [format!("audit?from={at}"), format!("audit?to={at}")])
+        .collect();
     for odd in ["%00", "%27%3B--", "%FF", "%F0%9F%8E%B2"] {
-        queries.extend(["audit?correlation_id=", "audit?domain=", "tables?pit=", "table-context/slip-series?scope_key="].map(|query| format!("{query}{odd}")));
+        queries.extend(
+            [
+                "audit?correlation_id=",
+                "audit?domain=",
+                "tables?pit=",
+                "table-context/slip-series?scope_key=",
+            ]
+            .map(|query| format!("{query}{odd}")),
+        );
     }
-    queries.extend(["table-context/sessions?gaming_day=%2B262142-12-31", "table-context/slips?gaming_day=-262143-01-01"].map(str::to_owned));
-    queries.extend(["workflows/%00", "workflows/session%27", "table-context/slip-series?scope_key=0000-01-01"].map(str::to_owned));
+    queries.extend(
+        [
+            "table-context/sessions?gaming_day=%2B262142-12-31",
+            "table-context/slips?gaming_day=-262143-01-01",
+        ]
+        .map(str::to_owned),
+    );
+    queries.extend(
+        [
+            "workflows/%00",
+            "workflows/session%27",
+            "table-context/slip-series?scope_key=0000-01-01",
+        ]
+        .map(str::to_owned),
+    );
     let mut wrong = Vec::new();
     for query in queries {
         wrong.extend(indiscretion(&query, &admin.get(&format!("/api/v1/{query}")).await));
@@ -731,14 +1085,25 @@ async fn a_pin_is_in_no_log_and_in_no_row() {
     let log = Log::default();
     let sink = log.clone();
     // The test's runtime has one thread, so what the daemon's tasks say is said under this guard.
-    let lines = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || sink.clone()).finish();
+    let lines = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || sink.clone())
+        .finish();
     // With one subscriber alone, a call site that another test's thread meets first is taken for unwanted everywhere.
     let _another = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::new());
     let guard = tracing::subscriber::set_default(lines);
     let house = House::open().await;
     let admin = house.person("AD-01");
     let pin = format!("/api/v1/staff/{}/pin", house.staff("DL-02"));
-    admin.send(Method::PUT, &pin, &[("idempotency-key", "k-pin")], Some(json!({ "pin": SECRET_PIN }))).await.expect(200);
+    admin
+        .send(
+            Method::PUT,
+            &pin,
+            &[("idempotency-key", "k-pin")],
+            Some(json!({ "pin": SECRET_PIN })),
+        )
+        .await
+        .expect(200);
     let newcomer = json!({ "employee_no": "DL-09", "name": "Alder", "role": "dealer", "pin": SECRET_PIN });
     admin.post("/api/v1/staff", newcomer).await.expect(201);
     let session = house.create("BJ-01", "BJ-01-A").await;
@@ -750,33 +1115,64 @@ async fn a_pin_is_in_no_log_and_in_no_row() {
     refused.refused(403, "cosign_refused");
     accepted.expect(201);
     // A PIN where none belongs, and one of the wrong shape.
-    let misplaced = house.post("PB-01", &snapshots, json!({ "kind": "rundown", "chipset": tray(), "pin": SECRET_PIN })).await;
-    let misshapen = house.post("PB-01", &snapshots, count("x").as_object().map_or(Value::Null, |body| {
-        let mut body = body.clone();
-        body["cosign"]["pin"] = json!(918_273_645_546_i64);
-        Value::Object(body)
-    })).await;
+    let misplaced = house
+        .post(
+            "PB-01",
+            &snapshots,
+            json!({ "kind": "rundown", "chipset": tray(), "pin": SECRET_PIN }),
+        )
+        .await;
+    let misshapen = house
+        .post(
+            "PB-01",
+            &snapshots,
+            count("x").as_object().map_or(Value::Null, |body| {
+                let mut body = body.clone();
+                body["cosign"]["pin"] = json!(918_273_645_546_i64);
+                Value::Object(body)
+            }),
+        )
+        .await;
     let weak = admin.put(&pin, json!({ "pin": "918273645546918273645546" })).await;
     for reply in [&refused, &accepted, &misplaced, &misshapen, &weak] {
-        assert!(!reply.text.contains(SECRET_PIN) && !reply.text.contains(WRONG_PIN), "{}", reply.text);
+        assert!(
+            !reply.text.contains(SECRET_PIN) && !reply.text.contains(WRONG_PIN),
+            "{}",
+            reply.text
+        );
     }
     drop(guard);
     let told = String::from_utf8_lossy(&log.0.lock().expect("a log")).into_owned();
-    assert!(told.contains("open_desk") || told.contains("correlation_id"), "the log was listened to: {told}");
+    assert!(
+        told.contains("open_desk") || told.contains("correlation_id"),
+        "the log was listened to: {told}"
+    );
     for pin in [SECRET_PIN, WRONG_PIN] {
         assert_eq!(told.lines().find(|line| line.contains(pin)), None);
         for table in house.relations().await {
-            let rows = house.texts(&format!("SELECT to_jsonb(t)::text FROM {table} AS t WHERE to_jsonb(t)::text LIKE '%{pin}%'")).await;
+            let rows = house
+                .texts(&format!(
+                    "SELECT to_jsonb(t)::text FROM {table} AS t WHERE to_jsonb(t)::text LIKE '%{pin}%'"
+                ))
+                .await;
             assert_eq!(rows, Vec::<String>::new(), "{table}");
         }
     }
     for table in house.relations().await {
-        let rows = house.texts(&format!("SELECT to_jsonb(t)::text FROM {table} AS t WHERE to_jsonb(t)::text LIKE '%\"pin\":%'")).await;
+        let rows = house
+            .texts(&format!(
+                "SELECT to_jsonb(t)::text FROM {table} AS t WHERE to_jsonb(t)::text LIKE '%\"pin\":%'"
+            ))
+            .await;
         assert_eq!(rows, Vec::<String>::new(), "{table}");
     }
     // A hash leaves the staff row no more than a PIN does.
     for table in ["audit_log", "outbox", "idempotency_key"] {
-        let rows = house.texts(&format!("SELECT to_jsonb(t)::text FROM {table} AS t WHERE to_jsonb(t)::text LIKE '%argon2%'")).await;
+        let rows = house
+            .texts(&format!(
+                "SELECT to_jsonb(t)::text FROM {table} AS t WHERE to_jsonb(t)::text LIKE '%argon2%'"
+            ))
+            .await;
         assert_eq!(rows, Vec::<String>::new(), "{table}");
     }
 }
@@ -792,6 +1188,10 @@ async fn health_needs_no_token_and_tells_of_nobody() {
     let page = nobody.get("/docs/").await;
     assert_eq!(page.status, 200);
     for foreign in ["http://", "https://", "//cdn"] {
-        assert!(!page.text.contains(&format!("src=\"{foreign}")) && !page.text.contains(&format!("href=\"{foreign}")), "{}", page.text);
+        assert!(
+            !page.text.contains(&format!("src=\"{foreign}")) && !page.text.contains(&format!("href=\"{foreign}")),
+            "{}",
+            page.text
+        );
     }
 }

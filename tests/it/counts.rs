@@ -1,6 +1,7 @@
 //! Soft counts: what a box really held, how the papers compare, and a counting machine's file (domain §8).
 
 use reqwest::Method;
+use rundown::clock::new_id;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -21,7 +22,9 @@ async fn in_the_count_room(house: &House) -> (String, String) {
 
 async fn planned_drop(house: &House, session: &str, table: &str) -> String {
     house.advance("PB-01", session, json!({ "to": "DROP_SCHEDULED" })).await.expect(200);
-    house.drop_and_bring(session, &format!("{table}-A"), Some(&format!("{table}-B")), "S1").await
+    house
+        .drop_and_bring(session, &format!("{table}-A"), Some(&format!("{table}-B")), "S1")
+        .await
 }
 
 fn team(house: &House) -> Vec<Uuid> {
@@ -47,8 +50,14 @@ async fn two_equal_counts_stand_at_once() {
     let (session, drop) = in_the_count_room(&house).await;
     let counted = submit(&house, count(&house, &drop, (5000, 5000, None), 5000)).await;
     let body = counted.expect(201);
-    assert_eq!((&body["soft_count"]["standing"], &body["session"]["status"]), (&json!("accepted"), &json!("COUNTED")));
-    assert_eq!((&body["session"]["drop_total_cents"], &body["exceptions"]), (&json!(5000), &json!([])));
+    assert_eq!(
+        (&body["soft_count"]["standing"], &body["session"]["status"]),
+        (&json!("accepted"), &json!("COUNTED"))
+    );
+    assert_eq!(
+        (&body["session"]["drop_total_cents"], &body["exceptions"]),
+        (&json!(5000), &json!([]))
+    );
     assert_eq!(body["soft_count"]["counted_by"], json!(house.staff("CT-01")));
     assert_eq!(house.categories(&session).await, Vec::<String>::new());
 }
@@ -59,12 +68,18 @@ async fn counts_that_differ_are_kept_in_dispute_and_the_session_waits() {
     let (session, drop) = in_the_count_room(&house).await;
     let disputed = submit(&house, count(&house, &drop, (5000, 5100, None), 5000)).await;
     let body = disputed.expect(201);
-    assert_eq!((&body["soft_count"]["standing"], &body["session"]["status"]), (&json!("disputed"), &json!("DROPPED")));
+    assert_eq!(
+        (&body["soft_count"]["standing"], &body["session"]["status"]),
+        (&json!("disputed"), &json!("DROPPED"))
+    );
     assert_eq!(body["session"]["drop_total_cents"], Value::Null);
     let raised = house.exceptions(&session).await;
     assert_eq!(raised.len(), 1);
     let row = &raised[0];
-    assert_eq!((&row["category"], &row["subject_id"], &row["variance_cents"]), (&json!("COUNT_VARIANCE"), &json!(drop), &json!(100)));
+    assert_eq!(
+        (&row["category"], &row["subject_id"], &row["variance_cents"]),
+        (&json!("COUNT_VARIANCE"), &json!(drop), &json!(100))
+    );
     // The recount names the count it stands for.
     let first = id(&body["soft_count"]);
     let unnamed = house.in_vain(submit(&house, count(&house, &drop, (5000, 5000, None), 5000))).await;
@@ -72,7 +87,13 @@ async fn counts_that_differ_are_kept_in_dispute_and_the_session_waits() {
     let mut recount = count(&house, &drop, (5100, 5100, None), 5100);
     recount["supersedes_id"] = json!(first);
     let settled = submit(&house, recount).await;
-    assert_eq!((&settled.expect(201)["session"]["status"], &settled.body["session"]["drop_total_cents"]), (&json!("COUNTED"), &json!(5100)));
+    assert_eq!(
+        (
+            &settled.expect(201)["session"]["status"],
+            &settled.body["session"]["drop_total_cents"]
+        ),
+        (&json!("COUNTED"), &json!(5100))
+    );
     // Nobody has explained the first one yet: it is seen no longer, and still open.
     let row = &house.exceptions(&session).await[0];
     assert_eq!((&row["status"], row["no_longer_observed_at"].is_string()), (&json!("OPEN"), true));
@@ -82,11 +103,16 @@ async fn counts_that_differ_are_kept_in_dispute_and_the_session_waits() {
 async fn a_third_count_settles_two_that_differ_and_the_variance_stays() {
     let house = House::open().await;
     let (session, drop) = in_the_count_room(&house).await;
-    let other = house.in_vain(submit(&house, count(&house, &drop, (5000, 5100, Some(5100)), 5000))).await;
+    let other = house
+        .in_vain(submit(&house, count(&house, &drop, (5000, 5100, Some(5100)), 5000)))
+        .await;
     other.refused(422, "validation_failed");
     assert_eq!(other.pointers(), ["/agreed_cents"]);
     let agreed = submit(&house, count(&house, &drop, (5000, 5100, Some(5100)), 5100)).await;
-    assert_eq!((&agreed.expect(201)["soft_count"]["standing"], &agreed.body["session"]["status"]), (&json!("accepted"), &json!("COUNTED")));
+    assert_eq!(
+        (&agreed.expect(201)["soft_count"]["standing"], &agreed.body["session"]["status"]),
+        (&json!("accepted"), &json!("COUNTED"))
+    );
     assert_eq!(house.categories(&session).await, ["COUNT_VARIANCE"]);
     assert_eq!(agreed.body["exceptions"][0]["category"], "COUNT_VARIANCE");
 }
@@ -126,7 +152,10 @@ async fn a_recount_after_reconciliation_recomputes_the_report_and_the_state_stay
     let recounted = submit(&house, recount).await;
     assert_eq!(recounted.expect(201)["session"]["status"], "RECONCILED");
     let after = house.get("CO-01", &rundown).await;
-    assert_eq!((&after.expect(200)["win_loss_stat_cents"], &after.body["drop_total_cents"]), (&json!(6000), &json!(6000)));
+    assert_eq!(
+        (&after.expect(200)["win_loss_stat_cents"], &after.body["drop_total_cents"]),
+        (&json!(6000), &json!(6000))
+    );
     assert_ne!(after.body["input_hash"], before.body["input_hash"]);
     house.advance("CO-01", &session, json!({ "to": "FINALIZED" })).await.expect(200);
 }
@@ -147,10 +176,22 @@ async fn markers_are_value_and_no_other_paper_is() {
     });
     let counted = submit(&house, body).await;
     assert_eq!(counted.expect(201)["session"]["drop_total_cents"], 5000);
-    let outcomes: Vec<_> = counted.body["manifest"].as_array().expect("items").iter().map(|item| (text(item, "kind"), text(item, "match"))).collect();
+    let outcomes: Vec<_> = counted.body["manifest"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(|item| (text(item, "kind"), text(item, "match")))
+        .collect();
     let known = |kind: &str, outcome: &str| outcomes.contains(&(kind.to_owned(), outcome.to_owned()));
-    assert!(known("marker", "MATCHED") && known("fill_request", "MATCHED") && known("opener", "MATCHED"), "{outcomes:?}");
-    assert_eq!(house.categories(&session).await, Vec::<String>::new(), "only slips raise exceptions");
+    assert!(
+        known("marker", "MATCHED") && known("fill_request", "MATCHED") && known("opener", "MATCHED"),
+        "{outcomes:?}"
+    );
+    assert_eq!(
+        house.categories(&session).await,
+        Vec::<String>::new(),
+        "only slips raise exceptions"
+    );
 }
 
 #[tokio::test]
@@ -161,17 +202,23 @@ async fn the_papers_of_a_box_are_known_before_anyone_opens_it() {
     let credit = id(&house.slip(&session, "credit", "c-1", json!({ "500": 2 })).await);
     // A void is never expected.
     let voided = house.request_slip(&session, "fill", "f-2", json!({ "500": 1 })).await;
-    house.step_slip("CG-01", &voided, json!({ "to": "ISSUED", "runner_id": house.staff("SC-03") })).await.expect(200);
+    house
+        .step_slip("CG-01", &voided, json!({ "to": "ISSUED", "runner_id": house.staff("SC-03") }))
+        .await
+        .expect(200);
     let void = json!({ "to": "VOIDED", "reason": "torn", "cosign": house.cosign("CO-01") });
     house.step_slip("CG-01", &voided, void).await.expect(200);
     let first = planned_drop(&house, &session, "BJ-01").await;
     let expected = |drop: &str| {
         let (house, path) = (&house, format!("drops/{drop}/manifest"));
-        async move { house.get("CT-01", &path).await.expect(200)["items"].as_array().expect("items").clone() }
+        async move {
+            house.get("CT-01", &path).await.expect(200)["items"]
+                .as_array()
+                .expect("items")
+                .clone()
+        }
     };
-    let item = |kind: &str, number: Value, cents: i64, slip: Value| {
-        json!({ "kind": kind, "number": number, "amount_cents": cents, "slip_id": slip, "session_id": session, "match": null, "found_cents": null })
-    };
+    let item = |kind: &str, number: Value, cents: i64, slip: Value| json!({ "kind": kind, "number": number, "amount_cents": cents, "slip_id": slip, "session_id": session, "match": null, "found_cents": null });
     assert_eq!(
         expected(&first).await,
         [
@@ -184,7 +231,12 @@ async fn the_papers_of_a_box_are_known_before_anyone_opens_it() {
         { "kind": "fill_slip", "number": "1", "amount_cents": 2000 }, { "kind": "credit_slip", "number": "1", "amount_cents": 1000 },
         { "kind": "opener", "amount_cents": OPENER },
     ])).await.expect(201);
-    assert!(expected(&first).await.iter().all(|item| item["match"] == "MATCHED" && item["found_cents"] == item["amount_cents"]));
+    assert!(
+        expected(&first)
+            .await
+            .iter()
+            .all(|item| item["match"] == "MATCHED" && item["found_cents"] == item["amount_cents"])
+    );
     // The second box has neither opener nor, unless it was verified before, closer.
     let second = house.drop_and_bring(&session, "BJ-01-B", Some("BJ-01-C"), "S2").await;
     assert_eq!(expected(&second).await, Vec::<Value>::new());
@@ -196,10 +248,15 @@ async fn a_closer_is_expected_only_in_a_box_removed_after_it() {
     let session = in_play(&house).await;
     house.advance("PB-01", &session, json!({ "to": "CLOSING" })).await.expect(200);
     house.count_tray(&session, "close", json!({ "10000": 19 })).await;
-    house.clock.advance(std::time::Duration::from_secs(60));
+    house.clock.advance(std::time::Duration::from_mins(1));
     let drop = house.drop_and_bring(&session, "BJ-01-A", None, "S1").await;
     let items = house.get("CT-01", &format!("drops/{drop}/manifest")).await;
-    let kinds: Vec<_> = items.expect(200)["items"].as_array().expect("items").iter().map(|item| (text(item, "kind"), item["amount_cents"].as_i64())).collect();
+    let kinds: Vec<_> = items.expect(200)["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(|item| (text(item, "kind"), item["amount_cents"].as_i64()))
+        .collect();
     assert_eq!(kinds, [("opener".to_owned(), Some(OPENER)), ("closer".to_owned(), Some(190_000))]);
 }
 
@@ -211,8 +268,18 @@ async fn every_difference_between_papers_and_slips_raises_its_own_exception() {
     let matched = id(&house.slip(&session, "fill", "f-1", json!({ "500": 4 })).await);
     let mistaken = id(&house.slip(&session, "fill", "f-2", json!({ "500": 4 })).await);
     let voided = house.request_slip(&session, "fill", "f-3", json!({ "500": 1 })).await;
-    house.step_slip("CG-01", &voided, json!({ "to": "ISSUED", "runner_id": house.staff("SC-03") })).await.expect(200);
-    house.step_slip("CG-01", &voided, json!({ "to": "VOIDED", "reason": "torn", "cosign": house.cosign("CO-01") })).await.expect(200);
+    house
+        .step_slip("CG-01", &voided, json!({ "to": "ISSUED", "runner_id": house.staff("SC-03") }))
+        .await
+        .expect(200);
+    house
+        .step_slip(
+            "CG-01",
+            &voided,
+            json!({ "to": "VOIDED", "reason": "torn", "cosign": house.cosign("CO-01") }),
+        )
+        .await
+        .expect(200);
     let elsewhere = id(&house.slip(&other, "fill", "f-4", json!({ "500": 9 })).await);
     let missing = id(&house.slip(&session, "credit", "c-1", json!({ "500": 2 })).await);
     let drop = planned_drop(&house, &session, "BJ-01").await;
@@ -226,7 +293,12 @@ async fn every_difference_between_papers_and_slips_raises_its_own_exception() {
     ]);
     let counted = house.soft_count(&drop, 0, papers).await;
     let outcome = |item: &Value| (text(item, "kind"), item["number"].as_str().map(str::to_owned), text(item, "match"));
-    let mut outcomes: Vec<_> = counted.expect(201)["manifest"].as_array().expect("items").iter().map(outcome).collect();
+    let mut outcomes: Vec<_> = counted.expect(201)["manifest"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(outcome)
+        .collect();
     outcomes.sort();
     let expected = [
         ("credit_slip", Some("1"), "MISSING"),
@@ -238,13 +310,28 @@ async fn every_difference_between_papers_and_slips_raises_its_own_exception() {
         ("fill_slip", Some("99"), "UNEXPECTED"),
         ("opener", None, "MISSING"),
     ];
-    assert_eq!(outcomes, expected.map(|(kind, number, outcome)| (kind.to_owned(), number.map(str::to_owned), outcome.to_owned())));
+    assert_eq!(
+        outcomes,
+        expected.map(|(kind, number, outcome)| (kind.to_owned(), number.map(str::to_owned), outcome.to_owned()))
+    );
     let about = |rows: &[Value]| {
-        let mut about: Vec<_> = rows.iter().map(|row| (text(row, "category"), text(row, "subject_kind"), text(row, "subject_id"), row["variance_cents"].as_i64())).collect();
+        let mut about: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                (
+                    text(row, "category"),
+                    text(row, "subject_kind"),
+                    text(row, "subject_id"),
+                    row["variance_cents"].as_i64(),
+                )
+            })
+            .collect();
         about.sort();
         about
     };
-    let finding = |category: &str, kind: &str, subject: &str, variance: i64| (category.to_owned(), kind.to_owned(), subject.to_owned(), Some(variance));
+    let finding = |category: &str, kind: &str, subject: &str, variance: i64| {
+        (category.to_owned(), kind.to_owned(), subject.to_owned(), Some(variance))
+    };
     assert_eq!(
         about(&house.exceptions(&session).await),
         [
@@ -256,7 +343,10 @@ async fn every_difference_between_papers_and_slips_raises_its_own_exception() {
         ]
     );
     // What lay in the wrong box is told where the slip belongs.
-    assert_eq!(about(&house.exceptions(&other).await), [finding("UNEXPECTED_SLIP", "slip", &elsewhere, 0)]);
+    assert_eq!(
+        about(&house.exceptions(&other).await),
+        [finding("UNEXPECTED_SLIP", "slip", &elsewhere, 0)]
+    );
     assert_eq!(counted.body["exceptions"].as_array().map(Vec::len), Some(6));
 }
 
@@ -265,26 +355,51 @@ async fn a_count_settles_every_session_with_a_slip_in_the_box() {
     let house = House::open().await;
     let first = in_play(&house).await;
     let slip = house.request_slip(&first, "fill", "f-1", json!({ "500": 4 })).await;
-    house.step_slip("CG-01", &slip, json!({ "to": "ISSUED", "runner_id": house.staff("SC-03") })).await.expect(200);
-    house.step_slip("PB-02", &slip, json!({ "to": "VERIFIED_AT_TABLE", "dealer": house.cosign("DL-01") })).await.expect(200);
+    house
+        .step_slip("CG-01", &slip, json!({ "to": "ISSUED", "runner_id": house.staff("SC-03") }))
+        .await
+        .expect(200);
+    house
+        .step_slip(
+            "PB-02",
+            &slip,
+            json!({ "to": "VERIFIED_AT_TABLE", "dealer": house.cosign("DL-01") }),
+        )
+        .await
+        .expect(200);
     let a = house.drop_and_bring(&first, "BJ-01-A", Some("BJ-01-B"), "S1").await;
-    let rolled = house.post("PB-01", &format!("sessions/{first}/rollover"), json!({ "chipset": { "10000": 20, "500": 4 }, "cosign": house.cosign("PB-02") })).await;
+    let rolled = house
+        .post(
+            "PB-01",
+            &format!("sessions/{first}/rollover"),
+            json!({ "chipset": { "10000": 20, "500": 4 }, "cosign": house.cosign("PB-02") }),
+        )
+        .await;
     assert_eq!(rolled.expect(201)["closed"]["status"], "CLOSED");
     let second = id(&rolled.body["opened"]);
     // The paper of the first goes into the box that stands there now: the second's.
     let deposited = house.step_slip("PB-02", &slip, json!({ "to": "DEPOSITED_IN_DROPBOX" })).await;
     assert_eq!(deposited.expect(200)["slip"]["drop_box_id"], json!(house.drop_box("BJ-01-B")));
-    house.soft_count(&a, 5000, json!([{ "kind": "opener", "amount_cents": OPENER }])).await.expect(201);
+    house
+        .soft_count(&a, 5000, json!([{ "kind": "opener", "amount_cents": OPENER }]))
+        .await
+        .expect(201);
     assert_eq!(house.status(&first).await, "CLOSED", "its slip lies in a box not yet counted");
     let b = house.drop_and_bring(&second, "BJ-01-B", Some("BJ-01-C"), "S2").await;
     assert_eq!(house.status(&first).await, "CLOSED");
     let papers = json!([{ "kind": "fill_slip", "number": "1", "amount_cents": 2000 }, { "kind": "opener", "amount_cents": 202_000 }]);
     let counted = house.soft_count(&b, 700, papers).await;
-    assert_eq!((&counted.expect(201)["session"]["id"], &counted.body["session"]["status"]), (&json!(second), &json!("COUNTED")));
+    assert_eq!(
+        (&counted.expect(201)["session"]["id"], &counted.body["session"]["status"]),
+        (&json!(second), &json!("COUNTED"))
+    );
     assert_eq!(house.status(&first).await, "RECONCILED");
     let rundown = house.get("CO-01", &format!("sessions/{first}/rundown")).await;
     // closing 202,000 + drop 5,000 - opening 200,000 - fills 2,000: the second's box is not the first's money.
-    assert_eq!((&rundown.expect(200)["drop_total_cents"], &rundown.body["win_loss_stat_cents"]), (&json!(5000), &json!(5000)));
+    assert_eq!(
+        (&rundown.expect(200)["drop_total_cents"], &rundown.body["win_loss_stat_cents"]),
+        (&json!(5000), &json!(5000))
+    );
     assert_eq!(house.categories(&second).await, ["DROP_OUT_OF_SCHEDULE"]);
 }
 
@@ -318,9 +433,12 @@ async fn a_team_is_as_large_as_the_casino_wants() {
 const HEADER: &str = "drop_event_id,drop_total_cents,count_1_cents,count_2_cents,team,currency,documents";
 
 async fn import(house: &House, file: impl Into<Vec<u8>>) -> Reply {
-    let key = Uuid::now_v7().to_string();
+    let key = new_id().to_string();
     let headers = [("content-type", "text/csv"), ("idempotency-key", key.as_str())];
-    house.person("CT-01").raw(Method::POST, &below("soft-counts/import"), &headers, Some(file.into())).await
+    house
+        .person("CT-01")
+        .raw(Method::POST, &below("soft-counts/import"), &headers, Some(file.into()))
+        .await
 }
 
 /// Two sessions with a box each in the count room.
@@ -332,15 +450,26 @@ async fn two_boxes(house: &House) -> [(String, String); 2] {
 }
 
 fn row(drop: &str, cents: i64) -> String {
-    format!("{drop},{cents},{cents},{cents},CT-01 CT-02 CT-03,100:{},opener::{OPENER}", cents / 100)
+    format!(
+        "{drop},{cents},{cents},{cents},CT-01 CT-02 CT-03,100:{},opener::{OPENER}",
+        cents / 100
+    )
 }
 
 /// The flaws, as line and column.
 fn flaws(reply: &Reply) -> Vec<(u64, String)> {
     reply.refused(422, "validation_failed");
     let errors = reply.body["errors"].as_array().expect("errors");
-    assert!(errors.iter().all(|flaw| flaw["message"].as_str().is_some_and(|message| !message.is_empty())), "{errors:?}");
-    errors.iter().map(|flaw| (flaw["line"].as_u64().expect("a line"), text(flaw, "column"))).collect()
+    assert!(
+        errors
+            .iter()
+            .all(|flaw| flaw["message"].as_str().is_some_and(|message| !message.is_empty())),
+        "{errors:?}"
+    );
+    errors
+        .iter()
+        .map(|flaw| (flaw["line"].as_u64().expect("a line"), text(flaw, "column")))
+        .collect()
 }
 
 #[tokio::test]
@@ -350,10 +479,26 @@ async fn a_good_file_counts_every_box() {
     let reply = import(&house, format!("{HEADER}\n{}\n{}\n", row(&a, 5000), row(&b, 700))).await;
     assert_eq!(reply.expect(201)["accepted"], 2);
     let results = reply.body["results"].as_array().expect("results");
-    let told: Vec<_> = results.iter().map(|row| (row["line"].as_u64(), text(&row["session"], "id"), row["session"]["drop_total_cents"].as_i64())).collect();
+    let told: Vec<_> = results
+        .iter()
+        .map(|row| {
+            (
+                row["line"].as_u64(),
+                text(&row["session"], "id"),
+                row["session"]["drop_total_cents"].as_i64(),
+            )
+        })
+        .collect();
     assert_eq!(told, [(Some(2), first.clone(), Some(5000)), (Some(3), second.clone(), Some(700))]);
-    assert_eq!((house.status(&first).await, house.status(&second).await), ("COUNTED".to_owned(), "COUNTED".to_owned()));
-    assert_eq!(house.texts("SELECT count(*)::text FROM audit_log WHERE domain = 'count'").await, ["1"], "one command, one audit row");
+    assert_eq!(
+        (house.status(&first).await, house.status(&second).await),
+        ("COUNTED".to_owned(), "COUNTED".to_owned())
+    );
+    assert_eq!(
+        house.texts("SELECT count(*)::text FROM audit_log WHERE domain = 'count'").await,
+        ["1"],
+        "one command, one audit row"
+    );
 }
 
 #[tokio::test]
@@ -389,7 +534,9 @@ async fn a_flaw_is_told_with_the_line_an_editor_shows() {
 async fn columns_may_stand_in_any_order_and_cells_in_quotes() {
     let house = House::open().await;
     let (session, drop) = in_the_count_room(&house).await;
-    let file = format!("currency,team,count_2_cents,count_1_cents,drop_total_cents,drop_event_id,batch_ref\n\"100:20 500:6\",\"CT-01  CT-02 CT-03\",5000,5000,5000,{drop},\"run 7, left\"\n");
+    let file = format!(
+        "currency,team,count_2_cents,count_1_cents,drop_total_cents,drop_event_id,batch_ref\n\"100:20 500:6\",\"CT-01  CT-02 CT-03\",5000,5000,5000,{drop},\"run 7, left\"\n"
+    );
     let reply = import(&house, file).await;
     assert_eq!(reply.expect(201)["results"][0]["soft_count"]["batch_ref"], "run 7, left");
     assert_eq!(house.status(&session).await, "COUNTED");
@@ -412,7 +559,7 @@ async fn one_bad_row_and_nothing_is_stored() {
         (format!("{b},700,700,700,CT-01 CT-02 CT-03,100x7,"), "currency"),
         (format!("{b},700,700,700,CT-01 CT-02 CT-03,100:7,letter:1:5"), "documents"),
         (format!("{b},700,700,700,CT-01 CT-02 CT-03,100:7,fill_slip::5"), "documents"),
-        (row(&Uuid::now_v7().to_string(), 700), "drop_event_id"),
+        (row(&new_id().to_string(), 700), "drop_event_id"),
         (row("BJ-02-A", 700), "drop_event_id"),
         // The same box twice.
         (row(&a, 5000), "drop_event_id"),
@@ -427,7 +574,10 @@ async fn one_bad_row_and_nothing_is_stored() {
 async fn every_bad_row_is_told_at_once() {
     let house = House::open().await;
     let [(_, a), (_, b)] = two_boxes(&house).await;
-    let file = format!("{HEADER}\n{a},700,700,700,CT-01,100:6,\n{}\n{b},700,700,700,CT-01 CT-02,100:7,\n", row(&Uuid::now_v7().to_string(), 5));
+    let file = format!(
+        "{HEADER}\n{a},700,700,700,CT-01,100:6,\n{}\n{b},700,700,700,CT-01 CT-02,100:7,\n",
+        row(&new_id().to_string(), 5)
+    );
     let reply = house.in_vain(import(&house, file)).await;
     let told = flaws(&reply);
     for expected in [(2, "team"), (3, "drop_event_id"), (4, "team")] {
@@ -440,12 +590,17 @@ async fn a_file_of_another_shape_is_refused_with_its_header() {
     let house = House::open().await;
     let (_, drop) = in_the_count_room(&house).await;
     let missing = house.in_vain(import(&house, "drop_event_id,team\n")).await;
-    let columns: Vec<String> = flaws(&missing).into_iter().map(|(line, column)| {
-        assert_eq!(line, 1);
-        column
-    }).collect();
+    let columns: Vec<String> = flaws(&missing)
+        .into_iter()
+        .map(|(line, column)| {
+            assert_eq!(line, 1);
+            column
+        })
+        .collect();
     assert_eq!(columns, ["drop_total_cents", "count_1_cents", "count_2_cents", "currency"]);
-    let unknown = house.in_vain(import(&house, format!("{HEADER},colour\n{},red\n", row(&drop, 100)))).await;
+    let unknown = house
+        .in_vain(import(&house, format!("{HEADER},colour\n{},red\n", row(&drop, 100))))
+        .await;
     assert_eq!(flaws(&unknown), [(1, "colour".to_owned())]);
     let short = house.in_vain(import(&house, format!("{HEADER}\n{drop},100\n"))).await;
     assert_eq!(flaws(&short).iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2]);
@@ -454,7 +609,13 @@ async fn a_file_of_another_shape_is_refused_with_its_header() {
     }
     let mut bytes = format!("{HEADER}\n").into_bytes();
     bytes.extend([0xff, 0xfe, b'\n']);
-    assert_eq!(flaws(&house.in_vain(import(&house, bytes)).await).iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2]);
+    assert_eq!(
+        flaws(&house.in_vain(import(&house, bytes)).await)
+            .iter()
+            .map(|(line, _)| *line)
+            .collect::<Vec<_>>(),
+        [2]
+    );
 }
 
 #[tokio::test]
@@ -462,7 +623,9 @@ async fn a_column_named_twice_is_refused() {
     let house = House::open().await;
     let (_, drop) = in_the_count_room(&house).await;
     // Which of the two totals was counted?
-    let reply = house.in_vain(import(&house, format!("{HEADER},currency\n{},100:9\n", row(&drop, 100)))).await;
+    let reply = house
+        .in_vain(import(&house, format!("{HEADER},currency\n{},100:9\n", row(&drop, 100))))
+        .await;
     assert_eq!(flaws(&reply), [(1, "currency".to_owned())]);
 }
 
@@ -482,12 +645,19 @@ async fn the_same_file_under_the_same_key_is_a_replay() {
     let send = |cents: i64| {
         let file = format!("{HEADER}\n{}\n", row(&drop, cents));
         let person = house.person("CT-01");
-        async move { person.raw(Method::POST, &below("soft-counts/import"), &headers, Some(file.into_bytes())).await }
+        async move {
+            person
+                .raw(Method::POST, &below("soft-counts/import"), &headers, Some(file.into_bytes()))
+                .await
+        }
     };
     let first = send(5000).await;
     first.expect(201);
     let again = house.in_vain(send(5000)).await;
-    assert_eq!((again.status, &again.body, again.header("idempotent-replayed")), (201, &first.body, Some("true")));
+    assert_eq!(
+        (again.status, &again.body, again.header("idempotent-replayed")),
+        (201, &first.body, Some("true"))
+    );
     house.in_vain(send(6000)).await.refused(422, "idempotency_conflict");
 }
 
@@ -501,5 +671,8 @@ async fn one_file_settles_both_boxes_of_one_session() {
     let reply = import(&house, file).await;
     assert_eq!(reply.expect(201)["accepted"], 2);
     let read = house.get("CO-01", &format!("sessions/{session}")).await;
-    assert_eq!((&read.expect(200)["status"], &read.body["drop_total_cents"]), (&json!("COUNTED"), &json!(5700)));
+    assert_eq!(
+        (&read.expect(200)["status"], &read.body["drop_total_cents"]),
+        (&json!("COUNTED"), &json!(5700))
+    );
 }

@@ -6,8 +6,8 @@
 use std::fmt::Write as _;
 
 use reqwest::Method;
+use rundown::clock::new_id;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::schema::ask;
 use crate::support::{House, Person, Reply, Trip, Wire, below, id, tray};
@@ -274,7 +274,7 @@ impl Metered {
              {drop},5000,5000,5000,CT-01 CT-02 CT-03,5000:1,fill_slip:{}:10000\n",
             deposited["slip_no"]
         );
-        let (person, key) = (self.house.person("CT-01"), Uuid::now_v7().to_string());
+        let (person, key) = (self.house.person("CT-01"), new_id().to_string());
         let headers = [("content-type", "text/csv"), ("idempotency-key", key.as_str())];
         let send = async |path: &str| person.raw(Method::POST, path, &headers, Some(file.into_bytes())).await;
         self.put_down("import a file of counts", send, "soft-counts/import", 201).await;
@@ -347,7 +347,7 @@ async fn nothing_is_prepared_twice_and_a_connection_is_asked_about_once_a_comman
     );
 }
 
-/// An empty NOTIFY holds a lock over all commits of the server (stack.md): the relay notifies, no command does.
+/// An empty NOTIFY holds a lock over all commits of the server: the relay notifies, no command does.
 #[tokio::test]
 async fn a_command_notifies_nobody() {
     let mut metered = Metered::open().await;
@@ -381,7 +381,7 @@ async fn refusals_replays_and_readings_are_no_dearer() {
     let session = metered.house.open_table("BJ-01", "BJ-01-A", tray()).await;
     let moves = format!("sessions/{session}/transitions");
     metered
-        .post("an illegal move", "PB-01", &moves, json!({ "to": "FINALIZED" }), 409)
+        .post("an illegal move", "PB-01", &moves, json!({ "to": "OPENING" }), 409)
         .await;
     metered
         .post("a role that may not", "SC-01", &moves, json!({ "to": "CLOSING" }), 403)

@@ -436,9 +436,9 @@ fn clock_changes(zone: Tz) -> Vec<DateTime<Utc>> {
             while after - before > TimeDelta::seconds(1) {
                 let middle = before + TimeDelta::seconds((after - before).num_seconds() / 2);
                 if offset(middle) == offset(before) {
-                    before = middle
+                    before = middle;
                 } else {
-                    after = middle
+                    after = middle;
                 }
             }
             changes.push(after);

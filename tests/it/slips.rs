@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use rundown::clock::new_id;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::support::{House, Reply, below, id, text, tray};
 
@@ -13,7 +13,9 @@ async fn in_play(house: &House) -> String {
 }
 
 async fn issue(house: &House, slip: &str) -> Reply {
-    house.step_slip("CG-01", slip, json!({ "to": "ISSUED", "runner_id": house.staff("SC-03") })).await
+    house
+        .step_slip("CG-01", slip, json!({ "to": "ISSUED", "runner_id": house.staff("SC-03") }))
+        .await
 }
 
 async fn verify(house: &House, slip: &str, more: Value) -> Reply {
@@ -25,7 +27,13 @@ async fn verify(house: &House, slip: &str, more: Value) -> Reply {
 }
 
 async fn void(house: &House, by: &str, slip: &str, witness: &str) -> Reply {
-    house.step_slip(by, slip, json!({ "to": "VOIDED", "reason": "torn on the way", "cosign": house.cosign(witness) })).await
+    house
+        .step_slip(
+            by,
+            slip,
+            json!({ "to": "VOIDED", "reason": "torn on the way", "cosign": house.cosign(witness) }),
+        )
+        .await
 }
 
 /// The series of one kind, as accounted for.
@@ -42,11 +50,23 @@ async fn numbers_rise_by_one_within_each_kind() {
     let session = in_play(&house).await;
     let second = house.open_table("BJ-02", "BJ-02-A", tray()).await;
     let mut given = Vec::new();
-    for (number, (session, kind)) in [(&session, "fill"), (&second, "fill"), (&session, "credit"), (&session, "fill"), (&second, "credit")].into_iter().enumerate() {
+    for (number, (session, kind)) in [
+        (&session, "fill"),
+        (&second, "fill"),
+        (&session, "credit"),
+        (&session, "fill"),
+        (&second, "credit"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let slip = house.request_slip(session, kind, &format!("r-{number}"), json!({ "500": 1 })).await;
         let issued = issue(&house, &slip).await;
         let slip = &issued.expect(200)["slip"];
-        assert_eq!((&slip["slip_scope"], &slip["scope_key"]), (&json!("gaming_day"), &json!("2026-03-06")));
+        assert_eq!(
+            (&slip["slip_scope"], &slip["scope_key"]),
+            (&json!("gaming_day"), &json!("2026-03-06"))
+        );
         given.push((kind, slip["slip_no"].as_i64().expect("a number")));
     }
     assert_eq!(given, [("fill", 1), ("fill", 2), ("credit", 1), ("fill", 3), ("credit", 2)]);
@@ -57,8 +77,14 @@ async fn a_request_has_no_number_and_a_refused_issue_takes_none() {
     let house = House::open().await;
     let session = in_play(&house).await;
     let first = house.request_slip(&session, "fill", "f-1", json!({ "500": 1 })).await;
-    assert_eq!(house.get("CG-01", &format!("slips/{first}")).await.expect(200)["slip_no"], Value::Null);
-    house.in_vain(house.step_slip("CG-01", &first, json!({ "to": "ISSUED", "runner_id": house.staff("CG-02") }))).await.refused(403, "segregation_violation");
+    assert_eq!(
+        house.get("CG-01", &format!("slips/{first}")).await.expect(200)["slip_no"],
+        Value::Null
+    );
+    house
+        .in_vain(house.step_slip("CG-01", &first, json!({ "to": "ISSUED", "runner_id": house.staff("CG-02") })))
+        .await
+        .refused(403, "segregation_violation");
     assert_eq!(issue(&house, &first).await.expect(200)["slip"]["slip_no"], 1);
     assert_eq!(series(&house, "fill").await["last_no"], 1);
 }
@@ -69,9 +95,18 @@ async fn a_new_gaming_day_begins_a_new_series_and_a_year_does_not() {
     let session = in_play(&house).await;
     let mut slips = Vec::new();
     for number in 1..=4 {
-        slips.push(house.request_slip(&session, "fill", &format!("f-{number}"), json!({ "500": 1 })).await);
+        slips.push(
+            house
+                .request_slip(&session, "fill", &format!("f-{number}"), json!({ "500": 1 }))
+                .await,
+        );
     }
-    let number = |reply: Reply| (text(&reply.expect(200)["slip"], "scope_key"), reply.body["slip"]["slip_no"].as_i64());
+    let number = |reply: Reply| {
+        (
+            text(&reply.expect(200)["slip"], "scope_key"),
+            reply.body["slip"]["slip_no"].as_i64(),
+        )
+    };
     assert_eq!(number(issue(&house, &slips[0]).await), ("2026-03-06".to_owned(), Some(1)));
     // 21:00 UTC is 15:00 in Chicago; the day ends at 06:00 there.
     house.clock.advance(std::time::Duration::from_secs(15 * 3600 - 1));
@@ -90,7 +125,11 @@ async fn two_hundred_slips_issued_at_once_leave_an_unbroken_range() {
     for (table, drop_box) in [("BJ-01", "BJ-01-A"), ("BJ-02", "BJ-02-A"), ("BJ-03", "BJ-03-A")] {
         let session = house.open_table(table, drop_box, tray()).await;
         for number in 0..EACH {
-            waiting.push(house.request_slip(&session, "fill", &format!("{table}-{number}"), json!({ "500": 1 })).await);
+            waiting.push(
+                house
+                    .request_slip(&session, "fill", &format!("{table}-{number}"), json!({ "500": 1 }))
+                    .await,
+            );
         }
     }
     let all = i64::try_from(waiting.len()).expect("a small number");
@@ -102,7 +141,10 @@ async fn two_hundred_slips_issued_at_once_leave_an_unbroken_range() {
     let given: BTreeSet<i64> = calls.join_all().await.into_iter().collect();
     assert_eq!(given, (1..=all).collect::<BTreeSet<_>>());
     let accounted = series(&house, "fill").await;
-    assert_eq!((&accounted["last_no"], &accounted["used"], &accounted["missing_count"]), (&json!(all), &json!(all), &json!(0)));
+    assert_eq!(
+        (&accounted["last_no"], &accounted["used"], &accounted["missing_count"]),
+        (&json!(all), &json!(all), &json!(0))
+    );
 }
 
 /// Issues as a client does that is told to come back: a queue longer than the daemon's patience is a 503, and nothing was done.
@@ -127,20 +169,33 @@ async fn a_replayed_request_id_gives_the_first_answer_even_after_the_slip_moved_
     let slip = id(&first.body);
     issue(&house, &slip).await.expect(200);
     verify(&house, &slip, json!({})).await.expect(200);
-    house.step_slip("PB-02", &slip, json!({ "to": "DEPOSITED_IN_DROPBOX" })).await.expect(200);
+    house
+        .step_slip("PB-02", &slip, json!({ "to": "DEPOSITED_IN_DROPBOX" }))
+        .await
+        .expect(200);
     // Looked up before any state: a request in a session that is closing is otherwise refused.
     house.advance("PB-01", &session, json!({ "to": "CLOSING" })).await.expect(200);
     let again = house.in_vain(house.post("PB-01", &path, body.clone())).await;
     assert_eq!((again.status, &again.body), (201, &first.body));
-    assert_eq!((again.header("idempotent-replayed"), again.header("etag")), (Some("true"), first.header("etag")));
-    for (member, other) in [("chipset", json!({ "500": 5 })), ("kind", json!("credit")), ("note", json!("another")), ("note", Value::Null)] {
+    assert_eq!(
+        (again.header("idempotent-replayed"), again.header("etag")),
+        (Some("true"), first.header("etag"))
+    );
+    for (member, other) in [
+        ("chipset", json!({ "500": 5 })),
+        ("kind", json!("credit")),
+        ("note", json!("another")),
+        ("note", Value::Null),
+    ] {
         let mut changed = body.clone();
         changed[member] = other;
         let reply = house.in_vain(house.post("PB-01", &path, changed)).await;
         assert_eq!(reply.refused(409, "conflict")["reason"], "request_id_reused", "{member}");
     }
     let elsewhere = house.open_table("BJ-02", "BJ-02-A", tray()).await;
-    let reply = house.in_vain(house.post("PB-01", &format!("sessions/{elsewhere}/slips"), body)).await;
+    let reply = house
+        .in_vain(house.post("PB-01", &format!("sessions/{elsewhere}/slips"), body))
+        .await;
     assert_eq!(reply.refused(409, "conflict")["reason"], "request_id_reused");
 }
 
@@ -187,7 +242,10 @@ async fn only_verified_slips_count_and_the_others_are_in_flight() {
     assert_eq!(figures().await, [2000, 0, 2]);
     verify(&house, &credit, json!({})).await.expect(200);
     assert_eq!(figures().await, [2000, 700, 2]);
-    house.step_slip("PB-02", &fill, json!({ "to": "DEPOSITED_IN_DROPBOX" })).await.expect(200);
+    house
+        .step_slip("PB-02", &fill, json!({ "to": "DEPOSITED_IN_DROPBOX" }))
+        .await
+        .expect(200);
     assert_eq!(figures().await, [2000, 700, 1]);
     void(&house, "PB-02", &credit, "SC-01").await.expect(200);
     assert_eq!(figures().await, [2000, 0, 0]);
@@ -201,18 +259,36 @@ async fn a_slip_takes_one_step_at_a_time() {
     let deposit = json!({ "to": "DEPOSITED_IN_DROPBOX" });
     let early = house.in_vain(house.step_slip("PB-02", &slip, deposit.clone())).await;
     assert_eq!(early.refused(409, "illegal_transition")["from"], "REQUESTED");
-    house.in_vain(verify(&house, &slip, json!({}))).await.refused(409, "illegal_transition");
+    house
+        .in_vain(verify(&house, &slip, json!({})))
+        .await
+        .refused(409, "illegal_transition");
     // What was never issued cannot be void: it is cancelled.
-    house.in_vain(void(&house, "CG-01", &slip, "SC-01")).await.refused(409, "illegal_transition");
+    house
+        .in_vain(void(&house, "CG-01", &slip, "SC-01"))
+        .await
+        .refused(409, "illegal_transition");
     issue(&house, &slip).await.expect(200);
     house.in_vain(issue(&house, &slip)).await.refused(409, "illegal_transition");
-    house.in_vain(house.step_slip("PB-01", &slip, json!({ "to": "CANCELLED", "reason": "not needed" }))).await.refused(409, "illegal_transition");
-    house.in_vain(house.step_slip("PB-02", &slip, deposit.clone())).await.refused(409, "illegal_transition");
+    house
+        .in_vain(house.step_slip("PB-01", &slip, json!({ "to": "CANCELLED", "reason": "not needed" })))
+        .await
+        .refused(409, "illegal_transition");
+    house
+        .in_vain(house.step_slip("PB-02", &slip, deposit.clone()))
+        .await
+        .refused(409, "illegal_transition");
     verify(&house, &slip, json!({})).await.expect(200);
     house.step_slip("PB-02", &slip, deposit.clone()).await.expect(200);
     // In the box it stays as it is.
-    house.in_vain(house.step_slip("PB-02", &slip, deposit)).await.refused(409, "illegal_transition");
-    house.in_vain(void(&house, "PB-02", &slip, "SC-01")).await.refused(409, "illegal_transition");
+    house
+        .in_vain(house.step_slip("PB-02", &slip, deposit))
+        .await
+        .refused(409, "illegal_transition");
+    house
+        .in_vain(void(&house, "PB-02", &slip, "SC-01"))
+        .await
+        .refused(409, "illegal_transition");
 }
 
 #[tokio::test]
@@ -225,14 +301,21 @@ async fn a_step_takes_its_own_fields_and_no_others() {
         ("PB-02", json!({ "to": "VERIFIED_AT_TABLE" }), vec!["/dealer"]),
         ("CG-01", json!({ "to": "VOIDED" }), vec!["/reason", "/cosign"]),
         ("PB-01", json!({ "to": "CANCELLED" }), vec!["/reason"]),
-        ("CG-01", json!({ "to": "ISSUED", "runner_id": house.staff("SC-03"), "chipset": { "500": 9 } }), vec!["/chipset"]),
+        (
+            "CG-01",
+            json!({ "to": "ISSUED", "runner_id": house.staff("SC-03"), "chipset": { "500": 9 } }),
+            vec!["/chipset"],
+        ),
         ("PB-02", json!({ "to": "DEPOSITED_IN_DROPBOX", "reason": "x" }), vec!["/reason"]),
     ] {
         let reply = house.in_vain(house.step_slip(by, &slip, body)).await;
         reply.refused(422, "validation_failed");
         assert_eq!(reply.pointers(), pointers);
     }
-    house.in_vain(house.step_slip("PB-01", &slip, json!({ "to": "CANCELLED", "reason": " " }))).await.refused(422, "validation_failed");
+    house
+        .in_vain(house.step_slip("PB-01", &slip, json!({ "to": "CANCELLED", "reason": " " })))
+        .await
+        .refused(422, "validation_failed");
 }
 
 #[tokio::test]
@@ -255,13 +338,26 @@ async fn another_count_at_the_table_is_what_counts_and_raises_an_exception() {
     issue(&house, &slip).await.expect(200);
     let moved = verify(&house, &slip, json!({ "chipset": { "500": 3 }, "note": "one short" })).await;
     let row = &moved.expect(200)["slip"];
-    assert_eq!((&row["amount_cents"], &row["chipset"]), (&json!(2000), &json!({ "500": 4 })), "the amount never changes");
-    assert_eq!((&row["confirmed_amount_cents"], &row["confirmed_note"]), (&json!(1500), &json!("one short")));
+    assert_eq!(
+        (&row["amount_cents"], &row["chipset"]),
+        (&json!(2000), &json!({ "500": 4 })),
+        "the amount never changes"
+    );
+    assert_eq!(
+        (&row["confirmed_amount_cents"], &row["confirmed_note"]),
+        (&json!(1500), &json!("one short"))
+    );
     assert_eq!(moved.body["session"]["fills_total_cents"], 1500);
     let raised = house.exceptions(&session).await;
     assert_eq!(raised.len(), 1);
-    assert_eq!((&raised[0]["category"], &raised[0]["subject_id"]), (&json!("SLIP_AMOUNT_MISMATCH"), &json!(slip)));
-    assert_eq!((&raised[0]["expected"], &raised[0]["found"], &raised[0]["variance_cents"]), (&json!(2000), &json!(1500), &json!(-500)));
+    assert_eq!(
+        (&raised[0]["category"], &raised[0]["subject_id"]),
+        (&json!("SLIP_AMOUNT_MISMATCH"), &json!(slip))
+    );
+    assert_eq!(
+        (&raised[0]["expected"], &raised[0]["found"], &raised[0]["variance_cents"]),
+        (&json!(2000), &json!(1500), &json!(-500))
+    );
 }
 
 #[tokio::test]
@@ -272,16 +368,29 @@ async fn a_void_keeps_its_number_and_names_its_second_signer() {
     issue(&house, &slip).await.expect(200);
     let voided = void(&house, "CG-01", &slip, "SC-01").await;
     let row = &voided.expect(200)["slip"];
-    assert_eq!((&row["status"], &row["slip_no"], &row["voided_from"]), (&json!("VOIDED"), &json!(1), &json!("ISSUED")));
-    assert_eq!((&row["voided_by"], &row["void_cosigned_by"]), (&json!(house.staff("CG-01")), &json!(house.staff("SC-01"))));
-    assert_eq!(house.categories(&session).await, Vec::<String>::new(), "a void from ISSUED is regular");
+    assert_eq!(
+        (&row["status"], &row["slip_no"], &row["voided_from"]),
+        (&json!("VOIDED"), &json!(1), &json!("ISSUED"))
+    );
+    assert_eq!(
+        (&row["voided_by"], &row["void_cosigned_by"]),
+        (&json!(house.staff("CG-01")), &json!(house.staff("SC-01")))
+    );
+    assert_eq!(
+        house.categories(&session).await,
+        Vec::<String>::new(),
+        "a void from ISSUED is regular"
+    );
     // The replacement takes the next number and names what it stands for.
     let body = json!({ "kind": "fill", "request_id": "f-2", "chipset": { "500": 4 }, "replaces_slip_id": slip });
     let second = house.post("PB-01", &format!("sessions/{session}/slips"), body).await;
     assert_eq!(second.expect(201)["replaces_slip_id"], slip.as_str());
     assert_eq!(issue(&house, &id(&second.body)).await.expect(200)["slip"]["slip_no"], 2);
     let accounted = series(&house, "fill").await;
-    assert_eq!((&accounted["used"], &accounted["void"], &accounted["missing"]), (&json!(1), &json!(1), &json!([])));
+    assert_eq!(
+        (&accounted["used"], &accounted["void"], &accounted["missing"]),
+        (&json!(1), &json!(1), &json!([]))
+    );
 }
 
 #[tokio::test]
@@ -300,7 +409,10 @@ async fn only_a_voided_slip_of_its_kind_is_replaced() {
     assert_eq!(reply.pointers(), ["/replaces_slip_id"]);
     issue(&house, &standing).await.expect(200);
     void(&house, "CG-01", &standing, "SC-01").await.expect(200);
-    house.in_vain(replacing("credit", &standing)).await.refused(422, "validation_failed");
+    house
+        .in_vain(replacing("credit", &standing))
+        .await
+        .refused(422, "validation_failed");
     replacing("fill", &standing).await.expect(201);
 }
 
@@ -314,7 +426,10 @@ async fn a_void_is_witnessed_by_somebody_without_a_part_in_the_slip() {
     for party in ["PB-01", "SC-03"] {
         let reply = house.in_vain(void(&house, "CG-01", &slip, party)).await;
         let body = reply.refused(403, "segregation_violation");
-        assert_eq!((&body["rule"], &body["person"]), (&json!("void_witness_is_independent"), &json!(house.staff(party))));
+        assert_eq!(
+            (&body["rule"], &body["person"]),
+            (&json!("void_witness_is_independent"), &json!(house.staff(party)))
+        );
     }
     // One person is no two.
     let alone = house.in_vain(void(&house, "CG-01", &slip, "CG-01")).await;
@@ -322,7 +437,10 @@ async fn a_void_is_witnessed_by_somebody_without_a_part_in_the_slip() {
     assert_eq!(alone.pointers(), ["/cosign/staff_id"]);
     // A dealer or a counter is no witness.
     for outsider in ["DL-02", "CT-01"] {
-        house.in_vain(void(&house, "CG-01", &slip, outsider)).await.refused(403, "forbidden");
+        house
+            .in_vain(void(&house, "CG-01", &slip, outsider))
+            .await
+            .refused(403, "forbidden");
     }
     void(&house, "CG-01", &slip, "CO-01").await.expect(200);
 }
@@ -352,9 +470,15 @@ async fn a_request_is_cancelled_by_the_pit_and_takes_no_number() {
     let session = in_play(&house).await;
     let slip = house.request_slip(&session, "fill", "f-1", json!({ "500": 4 })).await;
     let cancel = json!({ "to": "CANCELLED", "reason": "found in the tray" });
-    house.in_vain(house.step_slip("CG-01", &slip, cancel.clone())).await.refused(403, "forbidden");
+    house
+        .in_vain(house.step_slip("CG-01", &slip, cancel.clone()))
+        .await
+        .refused(403, "forbidden");
     let done = house.step_slip("PB-02", &slip, cancel).await;
-    assert_eq!((&done.expect(200)["slip"]["status"], &done.body["slip"]["slip_no"]), (&json!("CANCELLED"), &Value::Null));
+    assert_eq!(
+        (&done.expect(200)["slip"]["status"], &done.body["slip"]["slip_no"]),
+        (&json!("CANCELLED"), &Value::Null)
+    );
     house.in_vain(issue(&house, &slip)).await.refused(409, "illegal_transition");
     assert_eq!(series(&house, "fill").await["last_no"], 0);
 }
@@ -379,12 +503,17 @@ async fn a_credit_is_received_by_the_cage_before_its_copy_is_deposited() {
     let path = format!("slips/{slip}/cage-receipt");
     let received = house.post("CG-02", &path, json!({})).await;
     let row = received.expect(200);
-    assert_eq!((&row["cage_received_by"], &row["cage_amount_cents"]), (&json!(house.staff("CG-02")), &json!(2000)));
+    assert_eq!(
+        (&row["cage_received_by"], &row["cage_amount_cents"]),
+        (&json!(house.staff("CG-02")), &json!(2000))
+    );
     assert_eq!(row["status"], "VERIFIED_AT_TABLE", "a fact, not a state");
     let again = house.in_vain(house.post("CG-02", &path, json!({ "chipset": { "500": 5 } }))).await;
     assert_eq!(again.refused(409, "conflict")["reason"], "already_received");
     house.step_slip("PB-02", &slip, deposit).await.expect(200);
-    let events = house.texts("SELECT event FROM outbox WHERE event LIKE 'table.credit%' ORDER BY position").await;
+    let events = house
+        .texts("SELECT event FROM outbox WHERE event LIKE 'table.credit%' ORDER BY position")
+        .await;
     assert_eq!(events, ["table.credit_requested", "table.credit_completed"]);
 }
 
@@ -393,10 +522,16 @@ async fn a_cage_that_counts_otherwise_raises_an_exception() {
     let house = House::open().await;
     let session = in_play(&house).await;
     let slip = credit_at_the_cage(&house, &session).await;
-    house.post("CG-01", &format!("slips/{slip}/cage-receipt"), json!({ "chipset": { "500": 3 } })).await.expect(200);
+    house
+        .post("CG-01", &format!("slips/{slip}/cage-receipt"), json!({ "chipset": { "500": 3 } }))
+        .await
+        .expect(200);
     let raised = house.exceptions(&session).await;
     assert_eq!(raised.len(), 1);
-    assert_eq!((&raised[0]["category"], &raised[0]["variance_cents"]), (&json!("SLIP_AMOUNT_MISMATCH"), &json!(-500)));
+    assert_eq!(
+        (&raised[0]["category"], &raised[0]["variance_cents"]),
+        (&json!("SLIP_AMOUNT_MISMATCH"), &json!(-500))
+    );
     // Chips have moved: what remains is a reversing slip.
     let late = house.in_vain(void(&house, "PB-02", &slip, "SC-01")).await;
     assert_eq!(late.refused(409, "conflict")["reason"], "chips_moved");
@@ -409,10 +544,15 @@ async fn the_cage_receives_credits_only_and_only_after_the_table() {
     let fill = house.request_slip(&session, "fill", "f-1", json!({ "500": 4 })).await;
     issue(&house, &fill).await.expect(200);
     verify(&house, &fill, json!({})).await.expect(200);
-    house.in_vain(house.post("CG-01", &format!("slips/{fill}/cage-receipt"), json!({}))).await.refused(409, "conflict");
+    house
+        .in_vain(house.post("CG-01", &format!("slips/{fill}/cage-receipt"), json!({})))
+        .await
+        .refused(409, "conflict");
     let credit = house.request_slip(&session, "credit", "c-1", json!({ "500": 4 })).await;
     issue(&house, &credit).await.expect(200);
-    let early = house.in_vain(house.post("CG-01", &format!("slips/{credit}/cage-receipt"), json!({}))).await;
+    let early = house
+        .in_vain(house.post("CG-01", &format!("slips/{credit}/cage-receipt"), json!({})))
+        .await;
     assert_eq!(early.refused(409, "conflict")["reason"], "wrong_state");
 }
 
@@ -424,7 +564,11 @@ async fn after_a_removal_the_copy_goes_into_the_box_that_stands_there_now() {
     issue(&house, &slip).await.expect(200);
     verify(&house, &slip, json!({})).await.expect(200);
     let removed = house.remove(&session, "BJ-01-A", Some("BJ-01-B"), "S1").await;
-    assert_eq!(removed.expect(201)["session"]["status"], "DROP_SCHEDULED", "the paper must be in the box before the box goes");
+    assert_eq!(
+        removed.expect(201)["session"]["status"],
+        "DROP_SCHEDULED",
+        "the paper must be in the box before the box goes"
+    );
     let done = house.step_slip("PB-02", &slip, json!({ "to": "DEPOSITED_IN_DROPBOX" })).await;
     assert_eq!(done.expect(200)["slip"]["drop_box_id"], json!(house.drop_box("BJ-01-B")));
     assert_eq!(done.body["session"]["status"], "DROPPED");
@@ -447,7 +591,10 @@ async fn slips_are_asked_for_only_while_the_table_plays() {
     house.in_vain(send(2)).await.refused(409, "conflict");
     house.count_tray(&session, "open", tray()).await;
     send(3).await.expect(201);
-    house.advance("PB-01", &session, json!({ "to": "DROP_SCHEDULED" })).await.expect(200);
+    house
+        .advance("PB-01", &session, json!({ "to": "DROP_SCHEDULED" }))
+        .await
+        .expect(200);
     send(4).await.expect(201);
 }
 
@@ -455,7 +602,11 @@ async fn slips_are_asked_for_only_while_the_table_plays() {
 
 /// Sets five numbers of a kind aside: the range.
 async fn pad(house: &House, kind: &str, count: i64) -> Value {
-    house.post("AD-01", "slip-series/manual-ranges", json!({ "kind": kind, "count": count })).await.expect(201).clone()
+    house
+        .post("AD-01", "slip-series/manual-ranges", json!({ "kind": kind, "count": count }))
+        .await
+        .expect(201)
+        .clone()
 }
 
 fn by_hand(house: &House, request_id: &str, slip_no: i64) -> Value {
@@ -478,14 +629,20 @@ async fn numbers_set_aside_are_given_to_no_other_slip() {
     };
     assert_eq!(issue_next("f-1").await, 1);
     let range = pad(&house, "fill", 5).await;
-    assert_eq!((&range["first_no"], &range["last_no"], &range["scope_key"]), (&json!(2), &json!(6), &json!("2026-03-06")));
+    assert_eq!(
+        (&range["first_no"], &range["last_no"], &range["scope_key"]),
+        (&json!(2), &json!(6), &json!("2026-03-06"))
+    );
     assert_eq!(issue_next("f-2").await, 7);
     let second = pad(&house, "fill", 1).await;
     assert_eq!((&second["first_no"], &second["last_no"]), (&json!(8), &json!(8)));
     let credits = pad(&house, "credit", 3).await;
     assert_eq!((&credits["first_no"], &credits["last_no"]), (&json!(1), &json!(3)));
     for (count, by) in [(0, "AD-01"), (-1, "AD-01")] {
-        house.in_vain(house.post(by, "slip-series/manual-ranges", json!({ "kind": "fill", "count": count }))).await.refused(422, "validation_failed");
+        house
+            .in_vain(house.post(by, "slip-series/manual-ranges", json!({ "kind": "fill", "count": count })))
+            .await
+            .refused(422, "validation_failed");
     }
 }
 
@@ -494,20 +651,42 @@ async fn a_slip_written_by_hand_goes_on_like_any_other() {
     let house = House::open().await;
     let session = in_play(&house).await;
     pad(&house, "fill", 5).await;
-    house.clock.advance(std::time::Duration::from_secs(3600));
-    let entered = house.post("CG-01", &format!("sessions/{session}/slips/offline"), by_hand(&house, "o-1", 3)).await;
+    house.clock.advance(std::time::Duration::from_hours(1));
+    let entered = house
+        .post("CG-01", &format!("sessions/{session}/slips/offline"), by_hand(&house, "o-1", 3))
+        .await;
     let row = entered.expect(201);
-    assert_eq!((&row["status"], &row["slip_no"], &row["captured_offline"]), (&json!("ISSUED"), &json!(3), &json!(true)));
-    assert_eq!((&row["issued_at"], &row["entered_at"]), (&json!("2026-03-06T21:10:00Z"), &json!("2026-03-06T22:00:00Z")));
-    assert_eq!((&row["entered_by"], &row["requested_by"]), (&json!(house.staff("CG-01")), &json!(house.staff("PB-01"))));
+    assert_eq!(
+        (&row["status"], &row["slip_no"], &row["captured_offline"]),
+        (&json!("ISSUED"), &json!(3), &json!(true))
+    );
+    assert_eq!(
+        (&row["issued_at"], &row["entered_at"]),
+        (&json!("2026-03-06T21:10:00Z"), &json!("2026-03-06T22:00:00Z"))
+    );
+    assert_eq!(
+        (&row["entered_by"], &row["requested_by"]),
+        (&json!(house.staff("CG-01")), &json!(house.staff("PB-01")))
+    );
     let slip = id(row);
     verify(&house, &slip, json!({})).await.expect(200);
-    house.step_slip("PB-02", &slip, json!({ "to": "DEPOSITED_IN_DROPBOX" })).await.expect(200);
+    house
+        .step_slip("PB-02", &slip, json!({ "to": "DEPOSITED_IN_DROPBOX" }))
+        .await
+        .expect(200);
     // Its replay is the first answer, too.
-    let again = house.in_vain(house.post("CG-01", &format!("sessions/{session}/slips/offline"), by_hand(&house, "o-1", 3))).await;
-    assert_eq!((again.status, &again.body, again.header("idempotent-replayed")), (201, &entered.body, Some("true")));
+    let again = house
+        .in_vain(house.post("CG-01", &format!("sessions/{session}/slips/offline"), by_hand(&house, "o-1", 3)))
+        .await;
+    assert_eq!(
+        (again.status, &again.body, again.header("idempotent-replayed")),
+        (201, &entered.body, Some("true"))
+    );
     let accounted = series(&house, "fill").await;
-    assert_eq!((&accounted["last_no"], &accounted["used"], &accounted["missing"]), (&json!(5), &json!(1), &json!([])));
+    assert_eq!(
+        (&accounted["last_no"], &accounted["used"], &accounted["missing"]),
+        (&json!(5), &json!(1), &json!([]))
+    );
     assert_eq!(accounted["manual"][0]["used"], 1);
 }
 
@@ -516,7 +695,7 @@ async fn a_replayed_hand_written_slip_with_another_number_is_a_conflict() {
     let house = House::open().await;
     let session = in_play(&house).await;
     pad(&house, "fill", 5).await;
-    house.clock.advance(std::time::Duration::from_secs(3600));
+    house.clock.advance(std::time::Duration::from_hours(1));
     let path = format!("sessions/{session}/slips/offline");
     house.post("CG-01", &path, by_hand(&house, "o-1", 3)).await.expect(201);
     let mut later = by_hand(&house, "o-1", 3);
@@ -534,7 +713,7 @@ async fn a_hand_written_number_comes_from_an_open_range_once() {
     let house = House::open().await;
     let session = in_play(&house).await;
     let range = pad(&house, "fill", 2).await;
-    house.clock.advance(std::time::Duration::from_secs(3600));
+    house.clock.advance(std::time::Duration::from_hours(1));
     let path = format!("sessions/{session}/slips/offline");
     house.post("CG-01", &path, by_hand(&house, "o-1", 1)).await.expect(201);
     let twice = house.in_vain(house.post("CG-01", &path, by_hand(&house, "o-2", 1))).await;
@@ -546,12 +725,23 @@ async fn a_hand_written_number_comes_from_an_open_range_once() {
     }
     let mut credit = by_hand(&house, "o-4", 2);
     credit["kind"] = json!("credit");
-    house.in_vain(house.post("CG-01", &path, credit)).await.refused(422, "validation_failed");
+    house
+        .in_vain(house.post("CG-01", &path, credit))
+        .await
+        .refused(422, "validation_failed");
     assert_eq!(series(&house, "fill").await["missing"], json!([]), "an open range has no gaps");
-    house.post("AD-01", &format!("slip-series/manual-ranges/{}/close", id(&range)), json!({})).await.expect(200);
+    house
+        .post("AD-01", &format!("slip-series/manual-ranges/{}/close", id(&range)), json!({}))
+        .await
+        .expect(200);
     assert_eq!(series(&house, "fill").await["missing"], json!([2]));
-    house.in_vain(house.post("CG-01", &path, by_hand(&house, "o-5", 2))).await.refused(422, "validation_failed");
-    let again = house.in_vain(house.post("AD-01", &format!("slip-series/manual-ranges/{}/close", id(&range)), json!({}))).await;
+    house
+        .in_vain(house.post("CG-01", &path, by_hand(&house, "o-5", 2)))
+        .await
+        .refused(422, "validation_failed");
+    let again = house
+        .in_vain(house.post("AD-01", &format!("slip-series/manual-ranges/{}/close", id(&range)), json!({})))
+        .await;
     assert_eq!(again.refused(409, "conflict")["reason"], "already_closed");
 }
 
@@ -560,7 +750,10 @@ async fn an_unused_number_of_a_closed_range_is_a_gap_on_the_next_slips_session()
     let house = House::open().await;
     let session = in_play(&house).await;
     let range = pad(&house, "fill", 1).await;
-    house.post("AD-01", &format!("slip-series/manual-ranges/{}/close", id(&range)), json!({})).await.expect(200);
+    house
+        .post("AD-01", &format!("slip-series/manual-ranges/{}/close", id(&range)), json!({}))
+        .await
+        .expect(200);
     let slip = house.request_slip(&session, "fill", "f-1", json!({ "500": 1 })).await;
     assert_eq!(issue(&house, &slip).await.expect(200)["slip"]["slip_no"], 2);
     let raised = house.exceptions(&session).await;
@@ -574,27 +767,41 @@ async fn the_people_of_a_hand_written_slip_are_as_apart_as_any_others() {
     let house = House::open().await;
     let session = in_play(&house).await;
     pad(&house, "fill", 5).await;
-    house.clock.advance(std::time::Duration::from_secs(3600));
+    house.clock.advance(std::time::Duration::from_hours(1));
     let path = format!("sessions/{session}/slips/offline");
     let with = |member: &str, value: Value| {
         let mut body = by_hand(&house, "o-1", 1);
         body[member] = value;
         body
     };
-    let cage_runner = house.in_vain(house.post("CG-01", &path, with("runner_id", json!(house.staff("CG-02"))))).await;
+    let cage_runner = house
+        .in_vain(house.post("CG-01", &path, with("runner_id", json!(house.staff("CG-02")))))
+        .await;
     assert_eq!(cage_runner.refused(403, "segregation_violation")["rule"], "runner_is_security");
-    house.in_vain(house.post("CG-01", &path, with("requester", house.cosign("DL-01")))).await.refused(403, "forbidden");
-    let alone = house.in_vain(house.post("AD-01", &path, with("requester", house.cosign("AD-01")))).await;
+    house
+        .in_vain(house.post("CG-01", &path, with("requester", house.cosign("DL-01"))))
+        .await
+        .refused(403, "forbidden");
+    let alone = house
+        .in_vain(house.post("AD-01", &path, with("requester", house.cosign("AD-01"))))
+        .await;
     assert_eq!(alone.refused(403, "segregation_violation")["rule"], "issuer_is_not_requester");
-    let early = house.in_vain(house.post("CG-01", &path, with("issued_at", json!("2026-03-06T20:59:59Z")))).await;
+    let early = house
+        .in_vain(house.post("CG-01", &path, with("issued_at", json!("2026-03-06T20:59:59Z"))))
+        .await;
     early.refused(422, "validation_failed");
     assert_eq!(early.pointers(), ["/issued_at"]);
-    let ahead = house.in_vain(house.post("CG-01", &path, with("issued_at", json!("2026-03-06T22:02:01Z")))).await;
+    let ahead = house
+        .in_vain(house.post("CG-01", &path, with("issued_at", json!("2026-03-06T22:02:01Z"))))
+        .await;
     assert_eq!(ahead.pointers(), ["/issued_at"]);
     let unsigned = house.in_vain(house.post("CG-01", &path, with("requester", Value::Null))).await;
     unsigned.refused(422, "validation_failed");
     assert_eq!(unsigned.pointers(), ["/requester"]);
-    house.in_vain(house.post("PB-01", &path, by_hand(&house, "o-1", 1))).await.refused(403, "forbidden");
+    house
+        .in_vain(house.post("PB-01", &path, by_hand(&house, "o-1", 1)))
+        .await
+        .refused(403, "forbidden");
 }
 
 #[tokio::test]
@@ -610,7 +817,12 @@ async fn slips_are_listed_by_what_they_are() {
         let house = &house;
         async move {
             let reply = house.get("SC-01", &format!("slips?{query}")).await;
-            reply.expect(200)["items"].as_array().expect("a list").iter().map(id).collect::<Vec<_>>()
+            reply.expect(200)["items"]
+                .as_array()
+                .expect("a list")
+                .iter()
+                .map(id)
+                .collect::<Vec<_>>()
         }
     };
     assert_eq!(listed(String::new()).await, [fill.as_str(), &credit, &elsewhere]);
@@ -619,5 +831,5 @@ async fn slips_are_listed_by_what_they_are() {
     assert_eq!(listed("status=ISSUED".to_owned()).await, [credit.as_str()]);
     assert_eq!(listed("gaming_day=2026-03-06&kind=credit".to_owned()).await, [credit.as_str()]);
     assert_eq!(listed("gaming_day=2026-03-05".to_owned()).await, Vec::<String>::new());
-    assert_eq!(listed(format!("session_id={}", Uuid::now_v7())).await, Vec::<String>::new());
+    assert_eq!(listed(format!("session_id={}", new_id())).await, Vec::<String>::new());
 }

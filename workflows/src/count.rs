@@ -87,7 +87,7 @@ pub fn submit(
         supersedes_id: given.supersedes_id,
         created_at: context.at,
     };
-    Ok(record(cases, main, context, &drop, count))
+    Ok(record(cases, main, context, &drop, &count))
 }
 
 /// A finding belongs to the slip's own session; where that one is FINALIZED, to the session whose box it lay in.
@@ -304,21 +304,21 @@ fn is_counted(case: &Case) -> bool {
 }
 
 /// Writes the count into every case it concerns: each of them is judged on it.
-fn record(cases: &mut [Case], main: usize, context: &Context, drop: &Drop, count: SoftCount) -> Uuid {
+fn record(cases: &mut [Case], main: usize, context: &Context, drop: &Drop, count: &SoftCount) -> Uuid {
     let (id, accepted) = (count.id, count.standing == CountStanding::Accepted);
     for case in cases.iter_mut() {
         if accepted {
             let at = context.at;
             update(case, drop.id, |drop| drop.counted_at = drop.counted_at.or(Some(at)));
         }
-        if concerns(case, drop, &count) {
+        if concerns(case, drop, count) {
             case.dossier_mut().counts.push(count.clone());
             late(case, context, drop.id, &format!("count {id}"));
         }
     }
     let case = &mut cases[main];
     if accepted {
-        for drop_box in case.dossier_mut().floor.boxes.iter_mut() {
+        for drop_box in &mut case.dossier_mut().floor.boxes {
             if drop_box.id == drop.drop_box_id && drop_box.use_no == drop.drop_box_use {
                 drop_box.use_no += 1;
                 drop_box.version += 1;

@@ -183,7 +183,11 @@ pub enum Event {
         ends_at: DateTime<Utc>,
     },
     #[serde(rename = "shift.closed")]
-    ShiftClosed { shift_id: Uuid, gaming_day: NaiveDate, name: String },
+    ShiftClosed {
+        shift_id: Uuid,
+        gaming_day: NaiveDate,
+        name: String,
+    },
     #[serde(rename = "shift.rundown_ready")]
     ShiftRundownReady {
         shift_id: Uuid,
@@ -230,7 +234,9 @@ impl Event {
             | Self::RundownFinalized { table_id, .. }
             | Self::TableActivated { table_id, .. }
             | Self::TableDeactivated { table_id } => Some(*table_id),
-            Self::ShiftOpened { shift_id, .. } | Self::ShiftClosed { shift_id, .. } | Self::ShiftRundownReady { shift_id, .. } => Some(*shift_id),
+            Self::ShiftOpened { shift_id, .. } | Self::ShiftClosed { shift_id, .. } | Self::ShiftRundownReady { shift_id, .. } => {
+                Some(*shift_id)
+            }
             Self::RollupUpdated { table_id, shift_id, .. } => table_id.or(*shift_id),
         }
     }

@@ -65,11 +65,11 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub fn new(category: Category, subject_kind: SubjectKind, subject_id: impl ToString) -> Self {
+    pub fn new(category: Category, subject_kind: SubjectKind, subject_id: impl Into<String>) -> Self {
         Self {
             category,
             subject_kind,
-            subject_id: subject_id.to_string(),
+            subject_id: subject_id.into(),
             expected: None,
             found: None,
             variance_cents: None,

@@ -18,6 +18,7 @@ use crate::word::{
 };
 
 /// `casino`: settings and policies. Tolerances are compared as |variance| > tolerance.
+#[expect(clippy::struct_excessive_bools, reason = "the columns of a settings row, each a policy of its own")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Casino {
     pub id: Uuid,

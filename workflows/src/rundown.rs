@@ -3,6 +3,8 @@
 //! The one definition in the code base. Whole cents, positive = the house wins. Null is not zero: a figure whose input is
 //! missing is null, and the report names what is missing.
 
+use std::fmt::Write as _;
+
 use sha2::{Digest, Sha256};
 
 use crate::act;
@@ -101,10 +103,15 @@ pub fn input_hash(dossier: &Dossier) -> String {
         counts,
         grade(dossier),
     ]);
-    Sha256::digest(inputs.to_string().as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&Sha256::digest(inputs.to_string().as_bytes()))
+}
+
+/// Bytes as lower-case hexadecimal text.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The report as the evidence stands now: before RECONCILED a preview, with what is missing.

@@ -38,7 +38,13 @@ pub const MACHINE: Machine<SlipStatus> = Machine {
     name: "slip",
     states: <SlipStatus as strum::VariantArray>::VARIANTS,
     edges: &[
-        edge("request", None, Requested, &[Role::PitBoss, Role::Admin], &[&drop_box_present::GATE]),
+        edge(
+            "request",
+            None,
+            Requested,
+            &[Role::PitBoss, Role::Admin],
+            &[&drop_box_present::GATE],
+        ),
         edge("enter_offline", None, Issued, &[Role::Cashier, Role::Admin], &[]),
         edge("issue", Some(Requested), Issued, &[Role::Cashier, Role::Admin], &[]),
         edge("verify", Some(Issued), VerifiedAtTable, &[Role::PitBoss, Role::Admin], &[]),
@@ -280,10 +286,10 @@ fn take(case: &mut Case, mut next: Slip, before: &Slip, decision: &Decision<Slip
             received_by: next.dealer_id,
         });
     }
-    replace(case, next);
+    replace(case, &next);
 }
 
-fn replace(case: &mut Case, next: Slip) {
+fn replace(case: &mut Case, next: &Slip) {
     for slip in case.dossier_mut().slips.iter_mut().filter(|slip| slip.id == next.id) {
         *slip = next.clone();
     }
@@ -301,7 +307,12 @@ fn issue(case: &mut Case, context: &Context, slip: &mut Slip, runner: &Staff, nu
     (slip.issued_by, slip.issued_at, slip.runner_id) = (Some(context.caller.id), Some(context.at), Some(runner.id));
     number_slip(slip, number);
     for gap in &number.gaps {
-        exception::raise(case, context, unaccounted(slip.kind, number, *gap), None);
+        exception::raise(
+            case,
+            context,
+            unaccounted(slip.kind, &number.scope_key, *gap, Some(number.slip_no)),
+            None,
+        );
     }
     case.sign_as_caller(context, (SubjectKind::Slip, slip.id), act::ISSUE_SLIP);
     case.sign(context, (SubjectKind::Slip, slip.id), act::CARRY_SLIP, runner, Method::Named);
@@ -309,10 +320,10 @@ fn issue(case: &mut Case, context: &Context, slip: &mut Slip, runner: &Staff, nu
 }
 
 /// A number of the series neither used nor void: told on the session of the next number used (465a.3(c)).
-fn unaccounted(kind: SlipKind, number: &SlipNumber, gap: i64) -> Finding {
-    let subject = format!("{kind}:{}:{gap}", number.scope_key);
+pub(crate) fn unaccounted(kind: SlipKind, scope_key: &str, gap: i64, next_slip_no: Option<i64>) -> Finding {
+    let subject = format!("{kind}:{scope_key}:{gap}");
     Finding {
-        detail: serde_json::json!({ "kind": kind, "scope_key": number.scope_key, "slip_no": gap, "next_slip_no": number.slip_no }),
+        detail: serde_json::json!({ "kind": kind, "scope_key": scope_key, "slip_no": gap, "next_slip_no": next_slip_no }),
         ..Finding::new(Category::SlipNumberGap, SubjectKind::Document, subject)
     }
 }
@@ -487,7 +498,7 @@ pub fn receive_credit(case: &mut Case, context: &Context, id: Uuid, chipset: Opt
         sent_by: slip.runner_id,
         received_by: slip.cage_received_by,
     });
-    replace(case, slip);
+    replace(case, &slip);
     Ok(())
 }
 

@@ -16,13 +16,10 @@ use workflows::word::TableStatus;
 use super::form::{MAX_LABEL, flaw_of_text};
 use super::table::par_row;
 use super::{Changed, Tx, differing, json_of, without_nulls};
-use crate::casino_folder::{CsvProblem, ParRow, parse_par_sheet};
 use crate::answer::Answer;
+use crate::casino_folder::{ParRow, parse_par_sheet};
 use crate::error::{CsvFlaw, Error};
 use crate::store::fault::Fault;
-
-/// The largest floor in the world has some 700 tables; and a statement takes 65,535 values at most.
-const MAX_ROWS: usize = 2_000;
 
 /// A sheet that could be stored as it is.
 #[derive(Clone, Debug)]
@@ -43,17 +40,8 @@ pub struct SheetTaken {
 impl ParSheet {
     /// Reads `table,game,pit,par_cents`, or names every flaw with its line.
     pub fn read(bytes: &[u8]) -> Result<Self, Error> {
-        let rows = parse_par_sheet(bytes).map_err(|problems| Error::CsvRejected(problems.into_iter().map(CsvFlaw::from).collect()))?;
-        let lines = lines_of_rows(bytes);
-        let mut flaws: Vec<CsvFlaw> = rows.iter().zip(&lines).flat_map(|(row, line)| flaws_of_row(row, *line)).collect();
-        if rows.len() > MAX_ROWS {
-            let line = lines.get(MAX_ROWS).copied().unwrap_or_default();
-            flaws.push(CsvFlaw {
-                line,
-                column: String::new(),
-                message: format!("more than {MAX_ROWS} tables"),
-            });
-        }
+        let rows = parse_par_sheet(bytes).map_err(Error::CsvRejected)?;
+        let flaws: Vec<CsvFlaw> = rows.iter().flat_map(flaws_of_row).collect();
         if flaws.is_empty() {
             Ok(Self(rows))
         } else {
@@ -62,34 +50,9 @@ impl ParSheet {
     }
 }
 
-impl From<CsvProblem> for CsvFlaw {
-    fn from(problem: CsvProblem) -> Self {
-        Self {
-            line: problem.line,
-            column: problem.column,
-            message: problem.message,
-        }
-    }
-}
-
-/// The line of every row, as an editor counts them: blank lines are no rows. A line break inside quotes would shift this, and is a flaw of
-/// the row that has it, so the first flaw's line is always true.
-fn lines_of_rows(bytes: &[u8]) -> Vec<u64> {
-    let lines = bytes.split(|byte| *byte == b'\n').zip(1_u64..);
-    lines
-        .filter(|(text, _)| !text.iter().all(|byte| *byte == b'\r'))
-        .map(|(_, line)| line)
-        .skip(1)
-        .collect()
-}
-
 /// What the sheet's reader lets pass and the schema does not.
-fn flaws_of_row(row: &ParRow, line: u64) -> Vec<CsvFlaw> {
-    let flaw = |column: &str, message| CsvFlaw {
-        line,
-        column: column.to_owned(),
-        message,
-    };
+fn flaws_of_row(row: &ParRow) -> Vec<CsvFlaw> {
+    let flaw = |column: &str, message: String| CsvFlaw::new(row.line, column, message);
     let table = flaw_of_text(&row.table, MAX_LABEL).map(|message| flaw("table", message));
     let pit = row
         .pit
@@ -227,6 +190,7 @@ fn with_sheet(old: &Model, row: &ParRow) -> Model {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::casino_folder::MAX_TABLES;
 
     fn told(sheet: &str) -> Vec<String> {
         match ParSheet::read(sheet.as_bytes()) {
@@ -257,14 +221,17 @@ mod tests {
     #[test]
     fn a_label_has_no_line_break() {
         assert_eq!(
-            told("table,game,pit,par_cents\n\"BJ\n01\",blackjack,,1\n"),
-            ["2 table: must not contain control characters"]
+            told("table,game,pit,par_cents\n\"BJ\n01\",blackjack,,1\nBJ-02,poker,\"Pit\t1\",1\n"),
+            [
+                "2 table: must not contain control characters",
+                "4 pit: must not contain control characters"
+            ]
         );
     }
 
     #[test]
     fn a_sheet_is_no_longer_than_a_floor_is_large() {
-        let rows: Vec<String> = (0..=MAX_ROWS).map(|table| format!("T-{table},poker,,1")).collect();
+        let rows: Vec<String> = (0..=MAX_TABLES).map(|table| format!("T-{table},poker,,1")).collect();
         let sheet = format!("table,game,pit,par_cents\n{}\n", rows.join("\n"));
         assert_eq!(told(&sheet), ["2002 : more than 2000 tables"]);
     }

@@ -31,7 +31,10 @@ impl House {
     }
 
     pub async fn status(&self, session: &str) -> String {
-        self.get("CO-01", &format!("sessions/{session}")).await.expect(200)["status"].as_str().expect("a status").to_owned()
+        self.get("CO-01", &format!("sessions/{session}")).await.expect(200)["status"]
+            .as_str()
+            .expect("a status")
+            .to_owned()
     }
 
     /// A session's exceptions, oldest first.
@@ -57,7 +60,10 @@ impl House {
     /// One column of text, as the owner of the database sees it.
     pub async fn texts(&self, sql: &str) -> Vec<String> {
         let owner = self.cluster.owner().await;
-        let rows = owner.query_all_raw(Statement::from_string(DbBackend::Postgres, sql.to_owned())).await.expect(sql);
+        let rows = owner
+            .query_all_raw(Statement::from_string(DbBackend::Postgres, sql.to_owned()))
+            .await
+            .expect(sql);
         owner.close().await.expect("closed");
         rows.iter().map(|row| row.try_get_by_index(0).expect("text")).collect()
     }
@@ -79,7 +85,9 @@ impl House {
         };
         let sql = self.relations().await.iter().map(each).collect::<Vec<_>>().join(" UNION ALL ");
         let tables = self.texts(&sql).await;
-        let rows = tables.iter().map(|row| serde_json::from_str::<(String, i64, String)>(row).expect("a row"));
+        let rows = tables
+            .iter()
+            .map(|row| serde_json::from_str::<(String, i64, String)>(row).expect("a row"));
         Stored(rows.map(|(table, count, hash)| (table, (count, hash))).collect())
     }
 
@@ -100,7 +108,10 @@ pub fn below(path: &str) -> String {
 /// A member that is text.
 #[track_caller]
 pub fn text(value: &Value, member: &str) -> String {
-    value[member].as_str().unwrap_or_else(|| panic!("no text {member} in {value}")).to_owned()
+    value[member]
+        .as_str()
+        .unwrap_or_else(|| panic!("no text {member} in {value}"))
+        .to_owned()
 }
 
 /// The id of what is answered.

@@ -26,7 +26,7 @@ impl Cluster {
         TEMPLATE_READY.get_or_init(template).await;
         execute(
             "postgres",
-            &format!("CREATE DATABASE {made} TEMPLATE {TEMPLATE} STRATEGY wal_log"),
+            &format!("CREATE DATABASE {made} TEMPLATE {TEMPLATE} STRATEGY file_copy"),
         )
         .await;
         Self { database: made }

@@ -1,6 +1,7 @@
 //! A small casino with the daemon in front of it: three tables, boxes, people of every role, and a clock that stands still.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use chrono::{DateTime, Utc};
 use rundown::api::limit::Limiter;
 use rundown::app::App;
 use rundown::auth::{Algorithm, AuthSettings, TokenIssuer, Verifier, pin};
-use rundown::clock::Clock;
+use rundown::clock::{Clock, new_id};
 use rundown::config::Limits;
 use rundown::engine::Engine;
 use rundown::store::{Db, PoolSettings};
@@ -62,7 +63,6 @@ pub struct Door {
 /// The daemon over one test's database.
 pub struct House {
     pub cluster: Cluster,
-    pub db: Db,
     pub clock: Clock,
     pub url: String,
     pub tasks: TaskTracker,
@@ -99,7 +99,6 @@ impl House {
         let issuer = TokenIssuer::new(&auth(), std::path::Path::new("/nonexistent")).expect("an issuer");
         Self {
             cluster,
-            db,
             clock,
             url,
             tasks,
@@ -132,7 +131,7 @@ impl House {
 
     pub fn token(&self, subject: &str) -> String {
         self.issuer
-            .issue(subject, self.clock.now(), Duration::from_secs(12 * 3600))
+            .issue(subject, self.clock.now(), Duration::from_hours(12))
             .expect("a token")
     }
 
@@ -309,7 +308,7 @@ async fn serve(db: &Db, clock: &Clock, tasks: &TaskTracker) -> String {
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let router = rundown::api::router(app, Duration::from_secs(60));
+    let router = rundown::api::router(app, Duration::from_mins(1));
     tasks.spawn(async move { axum::serve(listener, router).await });
     url
 }
@@ -333,7 +332,7 @@ async fn found(owner: &DatabaseConnection, name: &str) -> Door {
     static HASH: OnceLock<String> = OnceLock::new();
     let hash = HASH.get_or_init(|| pin::hash(&SecretString::from(PIN)).expect("a hash"));
     let mut door = Door {
-        casino: Uuid::now_v7(),
+        casino: new_id(),
         name: name.to_owned(),
         ..Door::default()
     };
@@ -343,17 +342,23 @@ async fn found(owner: &DatabaseConnection, name: &str) -> Door {
          VALUES ('{casino}', '{name}', 'America/Chicago', '{{100,500,2500,10000,50000,100000}}', true, true);"
     );
     for (employee_no, role) in PEOPLE.iter().chain(&[("SYSTEM", "system")]) {
-        let id = Uuid::now_v7();
-        let pin_hash = if *role == "system" { "NULL".to_owned() } else { format!("'{hash}'") };
-        sql += &format!(
+        let id = new_id();
+        let pin_hash = if *role == "system" {
+            "NULL".to_owned()
+        } else {
+            format!("'{hash}'")
+        };
+        let _ = write!(
+            sql,
             "INSERT INTO staff (id, casino_id, external_subject, employee_no, name, role, pin_hash)
              VALUES ('{id}', '{casino}', '{name}:{employee_no}', '{employee_no}', 'Person {employee_no}', '{role}', {pin_hash});"
         );
         door.staff.insert((*employee_no).to_owned(), id);
     }
     for label in ["BJ-01", "BJ-02", "BJ-03"] {
-        let (table, par) = (Uuid::now_v7(), Uuid::now_v7());
-        sql += &format!(
+        let (table, par) = (new_id(), new_id());
+        let _ = write!(
+            sql,
             "INSERT INTO gaming_table (id, casino_id, label, type, pit, status)
              VALUES ('{table}', '{casino}', '{label}', 'blackjack', 'Pit 1', 'active');
              INSERT INTO table_par (id, casino_id, table_id, par_cents, effective_gaming_day)
@@ -372,9 +377,10 @@ async fn found(owner: &DatabaseConnection, name: &str) -> Door {
 }
 
 fn found_box(door: &mut Door, label: String, table: Option<Uuid>) -> String {
-    let (id, casino) = (Uuid::now_v7(), door.casino);
+    let (id, casino) = (new_id(), door.casino);
     let (kind, table) = table.map_or(("emergency", "NULL".to_owned()), |table| ("standard", format!("'{table}'")));
-    let sql = format!("INSERT INTO drop_box (id, casino_id, label, table_id, kind) VALUES ('{id}', '{casino}', '{label}', {table}, '{kind}');");
+    let sql =
+        format!("INSERT INTO drop_box (id, casino_id, label, table_id, kind) VALUES ('{id}', '{casino}', '{label}', {table}, '{kind}');");
     door.boxes.insert(label, id);
     sql
 }

@@ -7,8 +7,8 @@ mod house;
 mod person;
 mod wire_counter;
 
-pub use calls::{Stored, below, id, text, tray};
+pub use calls::{below, id, text, tray};
 pub use cluster::Cluster;
-pub use house::{CASINO, Door, House, OTHER_CASINO, PEOPLE, PIN, auth};
+pub use house::{House, OTHER_CASINO, PIN, auth};
 pub use person::{Person, Reply};
 pub use wire_counter::{Cut, Trip, Wire};

@@ -2,8 +2,8 @@
 
 use reqwest::Method;
 use reqwest::header::HeaderMap;
+use rundown::clock::new_id;
 use serde_json::Value;
-use uuid::Uuid;
 
 /// Somebody who calls the API.
 #[derive(Clone)]
@@ -33,7 +33,7 @@ impl Person {
 
     /// Posts under a key of its own.
     pub async fn post(&self, path: &str, body: Value) -> Reply {
-        let key = Uuid::now_v7().to_string();
+        let key = new_id().to_string();
         self.send(Method::POST, path, &[("idempotency-key", &key)], Some(body)).await
     }
 

@@ -1,7 +1,7 @@
 //! A Unix socket between the daemon and Postgres that counts what crosses it, and can be cut.
 //!
-//! It reads the frontend half of the protocol: packets without a type until the startup is done, then a type byte and a length. A round trip
-//! is a message after which the client waits: a simple query, or the end of an extended one.
+//! It reads the frontend half of the protocol: packets without a type until the startup is done, then a type byte and a length. A round
+//! trip is a message after which the client waits: a simple query, or the end of an extended one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

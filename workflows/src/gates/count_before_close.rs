@@ -16,8 +16,10 @@ fn check(scene: &Scene<'_>) -> Verdict {
     if !scene.casino.count_before_close {
         return Ok("the casino closes before or after the count".to_owned());
     }
-    match scene.dossier.session.status {
-        Status::Counted => Ok("the drop is counted".to_owned()),
-        other => Err(format!("the session is {other}, not COUNTED")),
+    let status = scene.dossier.session.status;
+    if status == Status::Counted {
+        Ok("the drop is counted".to_owned())
+    } else {
+        Err(format!("the session is {status}, not COUNTED"))
     }
 }
