@@ -47,6 +47,8 @@ pub const PORT: u16 = 5432;
 
 /// How often a change in another process is looked for.
 const POLL: Duration = Duration::from_millis(20);
+/// How long the lock of a process that is gone may still be held by a child it was starting.
+const LOCK_LINGERS: Duration = Duration::from_secs(1);
 /// Longer than any start or stop of another process, crash recovery excepted.
 const NEIGHBOUR_MAY_TAKE: Duration = Duration::from_mins(1);
 /// Guests are single commands like `rundown token`; a stop does not wait longer for one that hangs.
@@ -86,9 +88,16 @@ impl Embedded {
     /// Fails if another process owns it.
     pub fn start(root: &Path, tuning: Tuning) -> Result<Self> {
         let home = Home::prepare(root)?;
-        match home.claim()? {
-            Some(lock) => Self::own(home, lock, tuning),
-            None => bail!("another rundown{} uses this directory: {}", home.owner(), home.root().display()),
+        // A child being started anywhere in the owner's process holds a copy of the lock until it has become another program.
+        let deadline = Instant::now() + LOCK_LINGERS;
+        loop {
+            if let Some(lock) = home.claim()? {
+                return Self::own(home, lock, tuning);
+            }
+            if Instant::now() >= deadline {
+                bail!("another rundown{} uses this directory: {}", home.owner(), home.root().display());
+            }
+            sleep(POLL);
         }
     }
 
