@@ -10,7 +10,7 @@ data_dir := $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 rundown := cargo run --quiet --locked --bin rundown --
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check build postgres
+.PHONY: help run demo test check soak build postgres
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ demo: postgres build ## play a whole casino day in a throwaway database and show
 
 test: postgres ## run every test, on real Postgres
 	cargo test --locked --workspace
+
+soak: postgres ## 10,000 firings by two daemons that are killed with -9 at random, each run exactly once (minutes)
+	cargo test --locked --test it soak:: -- --ignored --nocapture
 
 check: ## formatting and lints, as CI has them
 	cargo fmt --all --check

@@ -1,10 +1,11 @@
-//! The only home of the present moment and of new ids. Everything else takes both as arguments, so that a test (and, later, a
-//! time-lapse) can decide what time it is.
+//! The only home of the present moment and of new ids. Everything else takes both as arguments, so that a test or a time-lapse can decide
+//! what time it is.
 
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use uuid::Uuid;
 
 /// Postgres keeps microseconds. An instant with more would differ from itself after one trip through a column.
@@ -15,6 +16,23 @@ const POSTGRES_SUBSECOND_DIGITS: u16 = 6;
 pub enum Clock {
     System,
     Frozen(Arc<Mutex<DateTime<Utc>>>),
+    /// Goes many times as fast as the world. Its clones share their time too.
+    Lapse(Lapse),
+}
+
+/// A clock in a hurry, which waits for whoever plays by it.
+#[derive(Clone, Debug)]
+pub struct Lapse {
+    factor: u32,
+    going: Arc<Mutex<Going>>,
+}
+
+/// It showed `from` at `since`, and goes on until `until`.
+#[derive(Debug)]
+struct Going {
+    from: DateTime<Utc>,
+    since: Instant,
+    until: Option<DateTime<Utc>>,
 }
 
 impl Clock {
@@ -23,25 +41,84 @@ impl Clock {
         Self::Frozen(Arc::new(Mutex::new(instant)))
     }
 
+    /// A clock that shows `start` now and goes `factor` times as fast as the world.
+    pub fn lapse(start: DateTime<Utc>, factor: NonZeroU32) -> Self {
+        Self::Lapse(Lapse {
+            factor: factor.get(),
+            going: Arc::new(Mutex::new(Going {
+                from: start,
+                since: Instant::now(),
+                until: None,
+            })),
+        })
+    }
+
+    /// A time-lapse goes as far as this and stands still there, so that it never leaves behind whoever plays by it; none lets it go. No other
+    /// clock waits for anybody.
+    pub fn go_until(&self, until: Option<DateTime<Utc>>) {
+        if let Self::Lapse(lapse) = self {
+            let mut going = lapse.going.lock().unwrap_or_else(PoisonError::into_inner);
+            let from = lapse.shows(&going);
+            *going = Going {
+                from,
+                since: Instant::now(),
+                until,
+            };
+        }
+    }
+
     /// The present, in whole microseconds.
     pub fn now(&self) -> DateTime<Utc> {
         let instant = match self {
             Self::System => system_now(),
             Self::Frozen(held) => *held.lock().unwrap_or_else(PoisonError::into_inner),
+            Self::Lapse(lapse) => lapse.shows(&lapse.going.lock().unwrap_or_else(PoisonError::into_inner)),
         };
         instant.trunc_subsecs(POSTGRES_SUBSECOND_DIGITS)
+    }
+
+    /// How far this clock goes while so much time passes in the world. A frozen one is moved by hand, a second for a second.
+    pub fn goes_in(&self, passing: Duration) -> TimeDelta {
+        match self {
+            Self::System | Self::Frozen(_) => goes_in(passing, 1),
+            Self::Lapse(lapse) => goes_in(passing, lapse.factor),
+        }
+    }
+
+    /// How long the world takes until this clock shows `instant`: nothing where it is past, none where it stands still before it. A time-lapse
+    /// that is held up takes longer.
+    pub fn wait_until(&self, instant: DateTime<Utc>) -> Option<Duration> {
+        let ahead = (instant - self.now()).to_std().unwrap_or_default();
+        match self {
+            Self::System => Some(ahead),
+            Self::Frozen(_) => ahead.is_zero().then_some(ahead),
+            Self::Lapse(lapse) => Some(ahead / lapse.factor),
+        }
     }
 
     /// Moves a frozen clock forward; it cannot go back, as time in a casino day does not.
     ///
     /// # Panics
-    /// On the system clock, which moves by itself: a test that asks for it holds the wrong clock and would otherwise pass by luck.
+    /// On a clock that moves by itself: a test that asks for it holds the wrong clock and would otherwise pass by luck.
     pub fn advance(&self, by: Duration) {
         match self {
-            Self::System => panic!("the system clock cannot be advanced"),
+            Self::System | Self::Lapse(_) => panic!("a clock that goes by itself cannot be advanced"),
             Self::Frozen(held) => *held.lock().unwrap_or_else(PoisonError::into_inner) += by,
         }
     }
+}
+
+impl Lapse {
+    fn shows(&self, going: &Going) -> DateTime<Utc> {
+        let unheld = going.from + goes_in(going.since.elapsed(), self.factor);
+        // One that is let go back again does not go back: a clock only goes on.
+        going.until.map_or(unheld, |until| unheld.min(until.max(going.from)))
+    }
+}
+
+/// Beyond the calendar's end nothing is planned, and nobody waits so long.
+fn goes_in(passing: Duration, factor: u32) -> TimeDelta {
+    TimeDelta::from_std(passing.saturating_mul(factor)).unwrap_or(TimeDelta::MAX)
 }
 
 /// A new id: UUID version 7, so that ids made later sort later and an index grows at its end. Ids follow the system's time even
@@ -59,7 +136,7 @@ fn system_now() -> DateTime<Utc> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::{TimeDelta, Timelike};
+    use chrono::Timelike;
 
     #[test]
     fn a_frozen_clock_stands_still_until_advanced_and_its_clones_follow() {
@@ -76,6 +153,42 @@ mod tests {
         let clock = Clock::frozen(DateTime::from_timestamp(1_767_225_600, 123_456_789).unwrap());
         assert_eq!(clock.now().nanosecond(), 123_456_000);
         assert_eq!(Clock::System.now().nanosecond() % 1_000, 0);
+    }
+
+    #[test]
+    fn a_lapse_goes_as_many_times_faster_and_is_waited_for_as_many_times_shorter() {
+        let start = DateTime::from_timestamp(1_767_225_600, 0).unwrap();
+        let clock = Clock::lapse(start, NonZeroU32::new(600).unwrap());
+        let (before, after) = (clock.now(), clock.now());
+        assert!(before >= start && after >= before);
+        assert_eq!(clock.goes_in(Duration::from_secs(1)), TimeDelta::minutes(10));
+        let wait = clock.wait_until(start + TimeDelta::hours(10)).unwrap();
+        assert!((Duration::from_secs(50)..=Duration::from_mins(1)).contains(&wait), "{wait:?}");
+        assert_eq!(clock.wait_until(start), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_lapse_waits_for_whoever_plays_by_it_and_never_goes_back() {
+        let start = DateTime::from_timestamp(1_767_225_600, 0).unwrap();
+        let clock = Clock::lapse(start, NonZeroU32::new(3_600_000).unwrap());
+        let held = clock.clone();
+        held.go_until(Some(start + TimeDelta::hours(1)));
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(clock.now(), start + TimeDelta::hours(1));
+        held.go_until(Some(start));
+        assert_eq!(clock.now(), start + TimeDelta::hours(1));
+        held.go_until(None);
+        let then = clock.now();
+        std::thread::sleep(Duration::from_millis(1));
+        assert!(then >= start + TimeDelta::hours(1) && clock.now() > then);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_frozen_clock() {
+        let start = DateTime::from_timestamp(1_767_225_600, 0).unwrap();
+        let clock = Clock::frozen(start);
+        assert_eq!(clock.wait_until(start), Some(Duration::ZERO));
+        assert_eq!(clock.wait_until(start + TimeDelta::seconds(1)), None);
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub struct Config {
     pub limits: Limits,
     pub database: Database,
     pub auth: Auth,
+    pub jobs: Jobs,
     pub log: Log,
 }
 
@@ -84,6 +85,13 @@ pub struct Auth {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Jobs {
+    pub slots: usize,
+    pub lease_ms: NonZeroU32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Log {
     pub level: String,
     pub format: LogFormat,
@@ -121,6 +129,7 @@ impl Config {
         config.auth.anchor_paths(&config.data_dir);
         config.auth.check()?;
         config.database.check()?;
+        config.jobs.check()?;
         Ok(config)
     }
 }
@@ -160,6 +169,25 @@ impl Database {
         ensure!(
             self.owner_url.is_none() || self.url.is_some(),
             "database.owner_url is set without database.url: the private cluster has its own owner"
+        );
+        Ok(())
+    }
+}
+
+impl Jobs {
+    /// Shorter, and a daemon that only waits for the disk would be taken for dead.
+    const SHORTEST_LEASE_MS: u32 = 1_000;
+    const LONGEST_LEASE_MS: u32 = 600_000;
+
+    pub fn lease(&self) -> Duration {
+        Duration::from_millis(self.lease_ms.get().into())
+    }
+
+    fn check(&self) -> Result<()> {
+        let (shortest, longest) = (Self::SHORTEST_LEASE_MS, Self::LONGEST_LEASE_MS);
+        ensure!(
+            (shortest..=longest).contains(&self.lease_ms.get()),
+            "jobs.lease_ms is not within {shortest} to {longest}"
         );
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! The program at work: what it is made of, how it comes up, and the order in which it goes down.
 //!
 //! Up: keys, address, database, service; whatever is wrong is said before the first request is taken. Down: no new connections, then the
-//! tasks that are still inside a transaction, then the pool, then the private Postgres. The rooms `jobs` and `outbox` will be started and
-//! drained here, between the service and the pool.
+//! tasks that are still inside a transaction and the jobs, which end or give their runs back, then the pool, then the private Postgres. The
+//! room `outbox` will be started and drained here, between the service and the pool.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::database::Database;
 use crate::engine::Engine;
+use crate::jobs;
 use crate::store::Db;
 
 /// Longer than any command may take (`statement_timeout` bounds its four statements): what is left after that will not end by itself.
@@ -37,6 +38,7 @@ const CLOSE_MAY_TAKE: Duration = Duration::from_secs(5);
 pub struct Running {
     addr: SocketAddr,
     service: JoinHandle<std::io::Result<()>>,
+    jobs: JoinHandle<()>,
     stopping: CancellationToken,
     tasks: TaskTracker,
     db: Db,
@@ -52,12 +54,14 @@ pub async fn start(config: &Config, clock: Clock, database: Database) -> Result<
         Ok(Up { listener, addr, app, db }) => {
             let stopping = CancellationToken::new();
             let tasks = app.tasks.clone();
+            let jobs = run_jobs(app.engine.clone(), (&config.jobs).into(), stopping.clone());
             let router = api::router(app, config.server.request_timeout());
             let service = serve(listener, router, stopping.clone());
             tracing::info!(%addr, "ready");
             Ok(Running {
                 addr,
                 service,
+                jobs,
                 stopping,
                 tasks,
                 db,
@@ -114,6 +118,14 @@ fn serve(listener: TcpListener, router: Router, stopping: CancellationToken) -> 
     })
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the jobs' own task: `Running` holds its handle and waits for it"
+)]
+fn run_jobs(engine: Engine, settings: jobs::Settings, stopping: CancellationToken) -> JoinHandle<()> {
+    tokio::spawn(jobs::run(engine, settings, stopping))
+}
+
 impl Running {
     pub fn addr(&self) -> SocketAddr {
         self.addr
@@ -131,8 +143,14 @@ impl Running {
         self.stopping.cancel();
         self.tasks.close();
         if timeout(DRAIN_MAY_TAKE, self.drained()).await.is_err() {
-            tracing::warn!(tasks = self.tasks.len(), "requests were cut off after {DRAIN_MAY_TAKE:?}");
+            tracing::warn!(
+                tasks = self.tasks.len(),
+                jobs_ended = self.jobs.is_finished(),
+                "cut off after {DRAIN_MAY_TAKE:?}"
+            );
             self.service.abort();
+            // What a job still does is done in vain: its lease expires, and another daemon begins where it stood.
+            self.jobs.abort();
         }
         if timeout(CLOSE_MAY_TAKE, self.db.close()).await.is_err() {
             tracing::warn!("a connection was not given back");
@@ -150,6 +168,9 @@ impl Running {
             Err(error) => tracing::error!(%error, "the service panicked"),
         }
         self.tasks.wait().await;
+        if let Err(error) = (&mut self.jobs).await {
+            tracing::error!(%error, "the jobs' runner panicked");
+        }
     }
 }
 

@@ -8,6 +8,8 @@
 mod audit;
 mod desk;
 mod pins;
+mod rollups;
+mod upkeep;
 
 use std::time::Duration;
 
@@ -23,10 +25,13 @@ use workflows::role::Role;
 pub use self::desk::Desk;
 pub use self::pins::Pin;
 use self::pins::Verdict;
+pub use self::rollups::{Drained, Verified};
+pub use self::upkeep::Upkeep;
 use crate::answer::Answer;
 use crate::clock::{Clock, new_id};
 use crate::error::Error;
 use crate::observe::CorrelationId;
+use crate::store::clockwork::Lease;
 use crate::store::desk::{AnswerRow, Ask, Opened, Opening, OutboxRow, Remembered, Writing};
 use crate::store::list::Query;
 use crate::store::setup::Setup;
@@ -91,11 +96,22 @@ pub struct Done<'a, T> {
 pub struct Engine {
     db: Db,
     clock: Clock,
+    /// The run in whose name all of it is done, if it is a job's.
+    lease: Option<Lease>,
 }
 
 impl Engine {
     pub fn new(db: Db, clock: Clock) -> Self {
-        Self { db, clock }
+        Self { db, clock, lease: None }
+    }
+
+    /// The same for one run of a job: every transaction holds the lease, and is refused where it is lost.
+    #[must_use]
+    pub fn under(&self, lease: Lease) -> Self {
+        Self {
+            lease: Some(lease),
+            ..self.clone()
+        }
     }
 
     pub fn db(&self) -> &Db {
@@ -251,6 +267,7 @@ impl Engine {
                 Principal::System(casino_id) => Some(casino_id),
             },
             correlation_id: envelope.correlation.as_str(),
+            lease: self.lease.as_ref(),
             key: envelope.key.as_deref().filter(|_| lock),
             lock,
             at: self.clock.now(),

@@ -19,11 +19,19 @@ pub mod drop_event;
 pub mod exception;
 pub mod gaming_table;
 pub mod idempotency_key;
+pub mod job_run;
 pub mod manual_range;
 pub mod outbox;
 pub mod par;
 pub mod report;
+pub mod rollup;
+pub mod rollup_mark;
+pub mod schedule;
 pub mod session;
+pub mod session_pit;
+pub mod shift;
+pub mod shift_summary;
+pub mod shift_template;
 pub mod signature;
 pub mod slip;
 pub mod slip_counter;
@@ -56,6 +64,14 @@ pub fn tables() -> Vec<(&'static str, Vec<&'static str>)> {
         table(audit_log::Entity),
         table(outbox::Entity),
         table(idempotency_key::Entity),
+        table(shift_template::Entity),
+        table(shift::Entity),
+        table(shift_summary::Entity),
+        table(schedule::Entity),
+        table(job_run::Entity),
+        table(session_pit::Entity),
+        table(rollup_mark::Entity),
+        table(rollup::Entity),
     ]
 }
 

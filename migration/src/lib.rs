@@ -35,6 +35,9 @@ const SCRIPTS: &[Script] = &[
     script!("m0002_custody"),
     script!("m0003_evidence"),
     script!("m0004_desk"),
+    script!("m0005_clock"),
+    script!("m0006_shifts"),
+    script!("m0007_rollups"),
 ];
 
 #[derive(Clone, Copy)]

@@ -4,6 +4,7 @@
 --   RD001 never deleted          RD002 append-only           RD003 written once
 --   RD004 no such move           RD005 version must rise     RD006 final, immutable
 --   RD007 no active staff row to take the tenant context from
+--   RD008 the lease of a job's run is another's
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- The application role. It logs in, owns nothing and cannot step over row security; the owner role only migrates.

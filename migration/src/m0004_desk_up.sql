@@ -39,9 +39,12 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
                                   AND e.category = 'DROP_MISSING' AND e.status = 'WAIVED'))
               FROM table_inventory_session AS before
              WHERE before.casino_id = c.id AND before.table_id = t.id
-               AND (before.id = (own).predecessor_id
-                    OR ((own).id IS NULL AND before.close_reason IS DISTINCT FROM 'cancelled'))
-             ORDER BY before.id DESC LIMIT 1),
+               -- One id to look for: an OR here would walk through the table's history to find the predecessor of an old session.
+               AND before.id = CASE WHEN (own).id IS NOT NULL THEN (own).predecessor_id
+                                    ELSE (SELECT last.id FROM table_inventory_session AS last
+                                           WHERE last.casino_id = c.id AND last.table_id = t.id
+                                             AND last.close_reason IS DISTINCT FROM 'cancelled'
+                                           ORDER BY last.id DESC LIMIT 1) END),
         'successor_id', (SELECT after.id FROM table_inventory_session AS after
                           WHERE after.casino_id = c.id AND after.table_id = t.id AND after.id > (own).id
                             AND after.opened_at IS NOT NULL AND after.close_reason IS DISTINCT FROM 'cancelled'
@@ -59,6 +62,10 @@ $$;
 CREATE FUNCTION dossier(c casino, s table_inventory_session, p_boxes uuid[], p_at timestamptz) RETURNS jsonb LANGUAGE sql STABLE AS $$
     WITH slip AS MATERIALIZED (
         SELECT * FROM table_slip AS x WHERE x.casino_id = s.casino_id AND x.session_id = s.id
+    ), stray AS MATERIALIZED (
+        -- Read out first: under row security no index takes an id that is still inside a JSON.
+        SELECT (e.detail->>'drop_event_id')::uuid AS drop_id FROM reconciliation_exception AS e
+         WHERE e.casino_id = s.casino_id AND e.session_id = s.id AND e.subject_kind = 'slip' AND e.detail ? 'drop_event_id'
     ), removal AS MATERIALIZED (
         SELECT d.* FROM table_drop_event AS d WHERE d.casino_id = s.casino_id AND d.session_id = s.id
         UNION
@@ -66,9 +73,7 @@ CREATE FUNCTION dossier(c casino, s table_inventory_session, p_boxes uuid[], p_a
             ON d.casino_id = s.casino_id AND d.drop_box_id = slip.drop_box_id AND d.drop_box_use = slip.drop_box_use
         UNION
         -- Boxes in which a stray slip of this session was found: its exception lasts as long as that count says so.
-        SELECT d.* FROM reconciliation_exception AS e JOIN table_drop_event AS d
-            ON d.casino_id = s.casino_id AND d.id = (e.detail->>'drop_event_id')::uuid
-         WHERE e.casino_id = s.casino_id AND e.session_id = s.id AND e.subject_kind = 'slip' AND e.detail ? 'drop_event_id'
+        SELECT d.* FROM stray JOIN table_drop_event AS d ON d.casino_id = s.casino_id AND d.id = stray.drop_id
     )
     SELECT jsonb_build_object(
         'session', to_jsonb(s),
@@ -198,6 +203,10 @@ DECLARE
     answer jsonb;
 BEGIN
     PERFORM set_config('application_name', ask->>'correlation_id', true);
+    -- A job does what it does while its lease is its own.
+    IF ask ? 'lease' THEN
+        PERFORM clock_hold(ask->'lease');
+    END IF;
     IF ask->>'system_of' IS NOT NULL THEN
         -- A job: the daemon's own row of that casino. No request can ask for this.
         PERFORM set_config('app.casino_id', ask->>'system_of', true);
@@ -282,6 +291,10 @@ BEGIN
                                         WHERE x.casino_id = c.id AND x.kind = ask->'manual'->>'kind'
                                           AND x.slip_no = (ask->'manual'->>'slip_no')::bigint), '[]'));
     END IF;
+    -- Shifts come after sessions and boxes in the order of locks.
+    IF ask ? 'shift' THEN
+        answer := answer || shifts_on_desk(c.id, at, ask->'shift', sessions, locking);
+    END IF;
     -- A co-signer's row is locked: guesses at one PIN are judged one after another, whatever the number of callers.
     IF locking AND cardinality(signing) > 0 THEN
         PERFORM FROM staff WHERE casino_id = c.id AND id = ANY (signing) ORDER BY id FOR NO KEY UPDATE;
@@ -310,6 +323,8 @@ DECLARE
     rows jsonb;
     written bigint;
 BEGIN
+    -- First, while the rows still say which cells their sessions were in.
+    PERFORM mark_rollups(changes);
     rows := upd->'table_inventory_session';
     IF rows IS NOT NULL THEN
         UPDATE table_inventory_session AS t SET
@@ -406,6 +421,9 @@ BEGIN
             count_status = r.count_status, computed_at = r.computed_at, input_hash = r.input_hash,
             finalized_at = r.finalized_at, finalized_by = r.finalized_by
           FROM jsonb_populate_recordset(NULL::table_rundown_report, rows) AS r WHERE t.id = r.id;
+    END IF;
+    IF ins ? 'shift_rundown_summary' OR upd ? 'shift_rundown_summary' THEN
+        PERFORM put_shift_summary(ins->'shift_rundown_summary', upd->'shift_rundown_summary');
     END IF;
     IF ins ? 'session_transition' THEN
         INSERT INTO session_transition SELECT * FROM jsonb_populate_recordset(NULL::session_transition, ins->'session_transition');

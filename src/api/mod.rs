@@ -10,9 +10,13 @@ mod drop_boxes;
 mod exceptions;
 mod extract;
 mod health;
+mod job_runs;
 pub mod limit;
 mod machines;
+mod rollups;
+mod schedules;
 mod sessions;
+mod shifts;
 mod slip_series;
 mod slips;
 mod snapshots;
@@ -71,7 +75,8 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(exceptions::list))
         .routes(routes!(exceptions::raise))
         .routes(routes!(exceptions::acknowledge))
-        .routes(routes!(exceptions::resolve));
+        .routes(routes!(exceptions::resolve))
+        .routes(routes!(rollups::list));
     let rest = OpenApiRouter::new()
         .routes(routes!(casino::read, casino::patch))
         .routes(routes!(staff::list, staff::create))
@@ -85,6 +90,17 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(tables::set_par))
         .routes(routes!(tables::import))
         .routes(routes!(drop_boxes::list, drop_boxes::create))
+        .routes(routes!(shifts::templates, shifts::create_template))
+        .routes(routes!(shifts::patch_template))
+        .routes(routes!(shifts::list))
+        .routes(routes!(shifts::summary))
+        .routes(routes!(schedules::list, schedules::create))
+        .routes(routes!(schedules::patch))
+        .routes(routes!(schedules::run))
+        .routes(routes!(schedules::next))
+        .routes(routes!(job_runs::list))
+        .routes(routes!(job_runs::read))
+        .routes(routes!(job_runs::retry))
         .routes(routes!(audit::list))
         .routes(routes!(machines::list))
         .routes(routes!(machines::read));

@@ -22,7 +22,7 @@ use crate::answer::Answer;
 use crate::app::App;
 use crate::engine::{Command, Versioned};
 use crate::error::Error;
-use crate::store::desk::{Ask, Kind};
+use crate::store::desk::{Ask, Kind, ShiftAsk};
 use crate::store::list::{Page, Sessions, Window};
 
 #[expect(clippy::struct_field_names, reason = "the contract's own names")]
@@ -37,13 +37,13 @@ pub struct NewSession {
     shift_id: Option<Uuid>,
 }
 
-/// Creates a session in `READY_TO_OPEN`.
+/// Creates a session in `READY_TO_OPEN`. Its shift, if one is named, must be open.
 #[utoipa::path(post, path = "/sessions", tag = "sessions", request_body = NewSession, responses((status = 201, body = SessionView)))]
 pub async fn create(State(app): State<App>, Keyed(posted): Keyed<NewSession>) -> Result<Answer, Error> {
     let body = posted.body;
-    no_shifts_yet(body.shift_id)?;
     let ask = Ask {
         boxes: body.drop_box_id.into_iter().collect(),
+        shift: named(body.shift_id),
         ..Ask::about(Kind::Table, body.table_id)
     };
     let command = Command {
@@ -63,12 +63,23 @@ pub async fn create(State(app): State<App>, Keyed(posted): Keyed<NewSession>) ->
         .await
 }
 
-/// A shift is named by its id, and there are none before shifts are set up.
-fn no_shifts_yet(shift_id: Option<Uuid>) -> Result<(), Refusal> {
-    if shift_id.is_some() {
-        Err(Refusal::NotFound("shift"))
-    } else {
-        Ok(())
+/// Who names no shift asks for none.
+fn named(shift_id: Option<Uuid>) -> Option<ShiftAsk> {
+    shift_id.map(|id| ShiftAsk::Bind { named: Some(id) })
+}
+
+/// An opening binds a shift; a session that ends may be the last its shift waits for. No other move looks at shifts.
+fn shift_of_move(to: Status) -> Option<ShiftAsk> {
+    match to {
+        Status::Opening => Some(ShiftAsk::Bind { named: None }),
+        Status::Closed | Status::Finalized => Some(ShiftAsk::Settle),
+        Status::ReadyToOpen
+        | Status::Open
+        | Status::DropScheduled
+        | Status::Dropped
+        | Status::Counted
+        | Status::Closing
+        | Status::Reconciled => None,
     }
 }
 
@@ -124,9 +135,9 @@ pub struct SessionPatch {
 #[utoipa::path(patch, path = "/sessions/{id}", tag = "sessions", params(("id" = Uuid, Path)), request_body = SessionPatch, responses((status = 200, body = SessionView)))]
 pub async fn prepare(State(app): State<App>, Id(id): Id, posted: Posted<SessionPatch>) -> Result<Answer, Error> {
     let body = posted.body;
-    no_shifts_yet(body.shift_id)?;
     let ask = Ask {
         boxes: body.drop_box_id.into_iter().collect(),
+        shift: named(body.shift_id),
         ..Ask::about(Kind::Session, id)
     };
     let command = Command {
@@ -197,7 +208,10 @@ pub async fn advance(State(app): State<App>, Id(id): Id, posted: Posted<Transiti
     };
     let command = Command {
         act: act::MOVE_SESSION,
-        ask: Ask::about(Kind::Session, id),
+        ask: Ask {
+            shift: shift_of_move(to),
+            ..Ask::about(Kind::Session, id)
+        },
         pins: Vec::new(),
         versioned: Versioned::Session,
     };
@@ -239,7 +253,6 @@ pub struct RolledOver {
 #[utoipa::path(post, path = "/sessions/{id}/rollover", tag = "sessions", params(("id" = Uuid, Path)), request_body = RolloverRequest, responses((status = 201, body = RolledOver)))]
 pub async fn roll_over(State(app): State<App>, Id(id): Id, Keyed(posted): Keyed<RolloverRequest>) -> Result<Answer, Error> {
     let body = posted.body;
-    no_shifts_yet(body.shift_id)?;
     let cosign = Cosign::required(body.cosign.as_ref(), "/cosign")?;
     let given = Rollover {
         chipset: body.chipset,
@@ -249,6 +262,7 @@ pub async fn roll_over(State(app): State<App>, Id(id): Id, Keyed(posted): Keyed<
         act: act::ROLL_OVER,
         ask: Ask {
             cosigners: vec![cosign.staff_id],
+            shift: Some(ShiftAsk::Bind { named: body.shift_id }),
             ..Ask::about(Kind::Session, id)
         },
         pins: vec![cosign.pin()],

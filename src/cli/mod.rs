@@ -3,9 +3,11 @@
 pub mod bootstrap;
 pub mod demo;
 pub mod doctor;
+pub mod jobs;
 pub mod migrate;
 pub mod openapi;
 pub mod play;
+pub mod schedules;
 pub mod seed;
 pub mod serve;
 pub mod token;
@@ -53,6 +55,8 @@ enum Command {
     Bootstrap(bootstrap::BootstrapArgs),
     Token(token::TokenArgs),
     Migrate(migrate::MigrateArgs),
+    Schedules(schedules::SchedulesArgs),
+    Jobs(jobs::JobsArgs),
     Doctor(doctor::DoctorArgs),
     Openapi(openapi::OpenapiArgs),
     Workflow(workflow::WorkflowArgs),
@@ -84,6 +88,8 @@ impl Command {
             Self::Bootstrap(args) => bootstrap::run(&args, &place.errand()?).await,
             Self::Token(args) => token::run(&args, &place.errand()?).await,
             Self::Migrate(args) => migrate::run(&args, &place.errand()?).await,
+            Self::Schedules(args) => schedules::run(&args, &place.errand()?).await,
+            Self::Jobs(args) => jobs::run(&args, &place.errand()?).await,
         }
     }
 }

@@ -6,10 +6,12 @@
 //! gives slips their numbers, and a few tens of milliseconds an act are quick enough.
 
 mod book;
+mod clockwork;
 mod finalize;
 mod floor;
 mod key;
 mod money;
+mod pace;
 mod progress;
 mod report;
 mod results;
@@ -24,15 +26,17 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::Args;
 use indicatif::ProgressBar;
+use serde_json::{Value, json};
 use workflows::role::Role;
 
-use self::book::Book;
+use self::book::{Book, CONTEXT, Post};
 use self::floor::Floor;
+pub use self::pace::{Hours, Pace};
 pub use self::progress::Progress;
-pub use self::report::{Outcome, Refused, SessionLine};
+pub use self::report::{Outcome, Refused, SessionLine, ShiftLine};
 use self::wire::{Answer, Wire};
 pub use self::wire::{FieldError, Refusal, Tokens, UnmetGate};
-use crate::casino_folder::{ActLine, Folder};
+use crate::casino_folder::{Act, ActLine, Folder};
 
 /// Play a casino day through the HTTP API of a running daemon.
 #[derive(Clone, Debug, Args)]
@@ -67,15 +71,31 @@ pub async fn run(args: &PlayArgs, default_url: &str, issue: &Tokens<'_>) -> anyh
 ///
 /// A refused act is written down and the play goes on. An error ends it: the daemon stays away, or knows nothing of the folder.
 pub async fn play(folder: &Folder, url: &str, tokens: &Tokens<'_>, finalize: bool, progress: Progress) -> anyhow::Result<Outcome> {
+    play_at(folder, url, tokens, finalize, progress, Pace::AtOnce).await
+}
+
+/// The same at a pace. By the hour, the daemon has its own part in the day: it opens and closes the shifts on schedules made here.
+pub async fn play_at(
+    folder: &Folder,
+    url: &str,
+    tokens: &Tokens<'_>,
+    finalize: bool,
+    progress: Progress,
+    pace: Pace,
+) -> anyhow::Result<Outcome> {
     let started = Instant::now();
     let mut wire = Wire::new(url, tokens)?;
     let reader = reader(folder)?;
     let floor = Floor::read(&mut wire, folder, reader).await?;
+    if let Pace::ByTheHour(_) = pace {
+        clockwork::schedule(&mut wire, folder).await?;
+    }
 
     let mut player = Player {
         wire,
         folder,
         floor,
+        pace,
         book: Book::default(),
         outcome: Outcome::default(),
     };
@@ -83,10 +103,14 @@ pub async fn play(folder: &Folder, url: &str, tokens: &Tokens<'_>, finalize: boo
 
     let Player {
         mut wire,
+        pace,
         book,
         mut outcome,
         ..
     } = player;
+    if let Pace::ByTheHour(hours) = &pace {
+        clockwork::closed(&mut wire, folder, reader, hours).await?;
+    }
     if finalize {
         let done = finalize::finalize(&mut wire, folder, reader, &book.sessions).await?;
         (outcome.resolved, outcome.finalized) = (done.resolved, done.finalized);
@@ -99,6 +123,10 @@ pub async fn play(folder: &Folder, url: &str, tokens: &Tokens<'_>, finalize: boo
         }
         outcome.sessions.push(line);
         outcome.refused.extend(refused);
+    }
+    if let Pace::ByTheHour(hours) = &pace {
+        outcome.shifts = clockwork::summaries(&mut wire, folder, reader, hours).await?;
+        clockwork::compare(&mut wire, folder, reader, &outcome.sessions, &mut outcome.shifts).await?;
     }
     outcome.elapsed = started.elapsed();
     Ok(outcome)
@@ -117,6 +145,7 @@ struct Player<'a> {
     wire: Wire<'a>,
     folder: &'a Folder,
     floor: Floor,
+    pace: Pace,
     book: Book,
     outcome: Outcome,
 }
@@ -125,6 +154,9 @@ impl Player<'_> {
     async fn play_day(&mut self, bar: &ProgressBar) -> anyhow::Result<()> {
         for line in &self.folder.day {
             bar.set_message(progress::caption(line));
+            if let Pace::ByTheHour(hours) = &self.pace {
+                hours.come(&line.at).await;
+            }
             let played = self.play_act(line).await.with_context(|| self.stopped_at(line))?;
             match played {
                 Ok(replayed) => {
@@ -142,18 +174,54 @@ impl Player<'_> {
     /// One act; true where the daemon had done it before.
     async fn play_act(&mut self, line: &ActLine) -> anyhow::Result<Result<bool, Refused>> {
         self.book.forget(line);
-        let post = match self.book.compose(line, self.folder, &self.floor) {
+        let mut post = match self.book.compose(line, self.folder, &self.floor) {
             Ok(post) => post,
             Err(reason) => return Ok(Err(refused(line, line.act.by().unwrap_or("—"), Refusal::unsent(reason)))),
         };
+        if let Pace::ByTheHour(hours) = &self.pace {
+            hours.date(line, &mut post.body);
+        }
         let key = key::key(&self.folder.casino.name, &self.folder.name, &line.seq.to_string());
         Ok(match self.wire.post(&post.by, &post.path, &key, &post.body).await? {
+            Answer::Refused(_) if self.daemon_did(line, &post).await? => Ok(false),
             Answer::Refused(refusal) => Err(refused(line, &post.by, refusal)),
             Answer::Accepted { status, body, replayed } => match self.book.learn(line, &body) {
                 Ok(()) => Ok(replayed),
                 Err(reason) => Err(refused(line, &post.by, Refusal::unexpected(status, reason))),
             },
         })
+    }
+
+    /// By the hour, some acts are refused because the daemon was there first: it has made the session, or planned the drop. The floor then
+    /// goes on with what it finds.
+    async fn daemon_did(&mut self, line: &ActLine, post: &Post) -> anyhow::Result<bool> {
+        if let Pace::AtOnce = self.pace {
+            return Ok(false);
+        }
+        let table = self.floor.tables.get(&line.table).map(ToString::to_string).unwrap_or_default();
+        let filter = [("table_id", table.as_str()), ("live", "true")];
+        let sessions = self.wire.list::<Value>(&post.by, &format!("{CONTEXT}/sessions"), &filter).await?;
+        let Some(session) = sessions.ok().and_then(|sessions| sessions.into_iter().next()) else {
+            return Ok(false);
+        };
+        if matches!(line.act, Act::ScheduleDrop { .. }) {
+            return Ok(session["status"] == "DROP_SCHEDULED");
+        }
+        let is_new = matches!(line.act, Act::CreateSession { .. }) && session["status"] == "READY_TO_OPEN";
+        Ok(is_new && self.take_over(line, post, &session).await?)
+    }
+
+    /// The session the daemon has made, with the box the file gives it.
+    async fn take_over(&mut self, line: &ActLine, post: &Post, session: &Value) -> anyhow::Result<bool> {
+        let id = session["id"].as_str().unwrap_or_default();
+        let wanted = &post.body["drop_box_id"];
+        if session["drop_box_id"] != *wanted {
+            let path = format!("{CONTEXT}/sessions/{id}");
+            if let Answer::Refused(_) = self.wire.patch(&post.by, &path, &json!({ "drop_box_id": wanted })).await? {
+                return Ok(false);
+            }
+        }
+        Ok(self.book.learn(line, session).is_ok())
     }
 
     fn stopped_at(&self, line: &ActLine) -> String {

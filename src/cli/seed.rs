@@ -1,6 +1,6 @@
 //! `rundown seed <folder>`: founds a casino from its files, or brings it in line with them.
 //!
-//! What a folder says is made true: people, tables (in service), boxes, par, settings, both slip series. What it does not say is left
+//! What a folder says is made true: people, tables (in service), boxes, par, settings, both slip series, shift templates. What it does not say is left
 //! alone, and nobody and nothing is ever taken away. So a second run finds everything done; a PIN that was changed since stays changed.
 //! It is the owner's errand, in one transaction: through the API a casino cannot be founded.
 
@@ -21,7 +21,7 @@ use workflows::role::Role;
 
 use super::{say, with_database};
 use crate::auth::pin;
-use crate::casino_folder::{Folder, StaffRow};
+use crate::casino_folder::{Folder, ShiftRow, StaffRow};
 use crate::clock::{Clock, new_id};
 use crate::config::Config;
 use crate::database::{Database, Errand};
@@ -188,6 +188,10 @@ async fn write(errand: &Errand, folder: &Folder, pins: &HashMap<String, String>,
         ("tables", errand.json(TABLES, &tables).await?),
         ("par", errand.json(PAR, &tables).await?),
         ("drop_boxes", drop_boxes(errand, &boxes).await?),
+        (
+            "shift_templates",
+            errand.json(SHIFT_TEMPLATES, &shift_templates(casino_id, folder)).await?,
+        ),
     ];
     let rows = parts.iter().fold(Rows::default(), |sum, (_, rows)| sum.plus(*rows));
     // A seeding that found everything done leaves no second trace of it.
@@ -213,6 +217,11 @@ fn settings(casino_id: Uuid, folder: &Folder) -> Value {
         "denominations_cents": casino.denominations_cents,
         "min_count_team": casino.min_count_team,
     })
+}
+
+fn shift_templates(casino_id: Uuid, folder: &Folder) -> Vec<Value> {
+    let row = |shift: &ShiftRow| json!({ "id": new_id(), "casino_id": casino_id, "name": shift.name, "local_start": shift.local_start, "local_end": shift.local_end });
+    folder.casino.shifts.iter().map(row).collect()
 }
 
 /// A box that is known under another table may be anywhere by now: that is for people to sort out.
@@ -336,6 +345,17 @@ SELECT COALESCE(jsonb_agg(r.label ORDER BY r.label), '[]') AS json
   JOIN drop_box AS b ON b.casino_id = r.casino_id AND b.label = r.label
   LEFT JOIN gaming_table AS t ON t.casino_id = r.casino_id AND t.label = r.table_label
  WHERE (b.table_id, b.kind) IS DISTINCT FROM (t.id, r.kind)";
+
+/// A template that somebody took out of use stays out of use.
+const SHIFT_TEMPLATES: &str = "
+WITH put AS (
+    INSERT INTO shift_template AS t (id, casino_id, name, local_start, local_end)
+    SELECT r.id, r.casino_id, r.name, r.local_start, r.local_end FROM jsonb_populate_recordset(NULL::shift_template, $1) AS r
+    ON CONFLICT (casino_id, name) DO UPDATE SET
+        local_start = EXCLUDED.local_start, local_end = EXCLUDED.local_end, version = t.version + 1
+     WHERE (t.local_start, t.local_end) IS DISTINCT FROM (EXCLUDED.local_start, EXCLUDED.local_end)
+    RETURNING t.xmax = 0 AS made)
+SELECT jsonb_build_object('made', count(*) FILTER (WHERE made), 'changed', count(*) FILTER (WHERE NOT made)) AS json FROM put";
 
 /// By the casino's own principal: whoever types the command is known to the machine, not to the casino.
 const AUDIT: &str = "

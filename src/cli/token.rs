@@ -70,15 +70,21 @@ impl Issuer {
         })
     }
 
+    /// The same by another clock, for a daemon that goes by it.
+    #[must_use]
+    pub fn by(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
     pub fn issue(&self, subject: &str, ttl: Duration) -> Result<String> {
         self.issuer.issue(subject, self.clock.now(), ttl)
     }
 }
 
 #[derive(Deserialize)]
-struct Casino {
-    id: Uuid,
-    name: String,
+pub(super) struct Casino {
+    pub id: Uuid,
+    pub name: String,
 }
 
 #[derive(Deserialize)]
@@ -124,7 +130,8 @@ async fn find(database: &Database, employee_no: &str, casino: Option<&str>) -> R
     })
 }
 
-async fn casinos(errand: &Errand, named: Option<&str>) -> Result<Vec<Casino>> {
+/// The casino of that name, or all of them.
+pub(super) async fn casinos(errand: &Errand, named: Option<&str>) -> Result<Vec<Casino>> {
     let sql = "SELECT COALESCE(jsonb_agg(jsonb_build_object('id', id, 'name', name) ORDER BY name), '[]') AS json
                  FROM casino WHERE $1->>0 IS NULL OR name = $1->>0";
     let found: Vec<Casino> = errand

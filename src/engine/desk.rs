@@ -9,6 +9,7 @@ use workflows::case::{Case, Changes, Context, Cosigner};
 use workflows::dossier::{Dossier, Floor};
 use workflows::record::{Casino, ManualRange, Slip, Staff};
 use workflows::refusal::Refusal;
+use workflows::shift_summary::{self, Book};
 use workflows::slip::SlipNumber;
 
 use super::Versioned;
@@ -28,6 +29,8 @@ pub struct Desk {
     pub numbers_taken: Vec<String>,
     /// The slip that already carries the request id.
     pub requested_slip: Option<Slip>,
+    /// The shift that may be settled by this command.
+    shift_book: Option<Book>,
     people: Vec<Staff>,
     cosigners: BTreeMap<Uuid, Cosigner>,
 }
@@ -67,10 +70,23 @@ impl Desk {
     /// `at` is taken after the locks were granted: a command that waited is judged at the time it is its turn. The session of what the
     /// command is about leads: its version is the ETag, its row the answer.
     pub(super) fn lay(ask: &Ask, opened: Opened, proved: Vec<Cosigner>, at: DateTime<Utc>) -> Result<Self, Error> {
+        let (shift_now, shift_named) = (opened.shift_now, opened.shift_named);
+        let with_shifts = |floor: Floor| Floor {
+            shift_now,
+            shift_named: shift_named.clone(),
+            ..floor
+        };
+        let cases = in_order(ask, opened.dossiers).into_iter().map(|dossier| {
+            Case::open(Dossier {
+                floor: with_shifts(dossier.floor),
+                ..dossier
+            })
+        });
         Ok(Self {
             context: context(opened.caller, opened.casino, at)?,
-            cases: in_order(ask, opened.dossiers).into_iter().map(Case::open).collect(),
-            floor: opened.floor,
+            cases: cases.collect(),
+            floor: opened.floor.map(with_shifts),
+            shift_book: opened.shift_book,
             number: opened.number,
             elsewhere: opened.elsewhere,
             ranges: opened.ranges,
@@ -145,6 +161,9 @@ impl Desk {
         for mut case in self.cases {
             case.settle(&self.context);
             changes.join(case.finish());
+        }
+        if let Some(book) = self.shift_book {
+            shift_summary::settle_with(&mut changes, &self.context, book);
         }
         (self.context, changes)
     }

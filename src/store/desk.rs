@@ -6,11 +6,13 @@ use serde_json::Value;
 use uuid::Uuid;
 use workflows::case::Rows;
 use workflows::dossier::{Dossier, Floor};
-use workflows::record::{Casino, ManualRange, Slip, Staff};
+use workflows::record::{Casino, ManualRange, Shift, Slip, Staff};
+use workflows::shift_summary::Book;
 use workflows::slip::SlipNumber;
 use workflows::word::SlipKind;
 
 use super::Tx;
+use super::clockwork::Lease;
 use super::fault::Fault;
 
 /// What a command needs to have on the desk.
@@ -41,6 +43,19 @@ pub struct Ask {
     /// A slip's own idempotency key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// What of shifts the command must know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shift: Option<ShiftAsk>,
+}
+
+/// Why a command looks at shifts.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShiftAsk {
+    /// It may give a session its shift: the one named, or else the one that holds this moment.
+    Bind { named: Option<Uuid> },
+    /// It may be the last its session's shift waits for.
+    Settle,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -91,6 +106,9 @@ pub struct Opening<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_of: Option<Uuid>,
     pub correlation_id: &'a str,
+    /// The run a job acts for: refused where its lease is lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease: Option<&'a Lease>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<&'a str>,
     pub lock: bool,
@@ -121,6 +139,9 @@ pub struct Opened {
     #[serde(default)]
     pub numbers_taken: Vec<String>,
     pub requested_slip: Option<Slip>,
+    pub shift_now: Option<Uuid>,
+    pub shift_named: Option<Shift>,
+    pub shift_book: Option<Book>,
 }
 
 /// The first answer under a key.

@@ -3,6 +3,7 @@
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
 use workflows::refusal::Refusal;
 
+use super::clockwork::LeaseLost;
 use crate::error::Error;
 
 /// A failed statement, by the reaction it asks for.
@@ -53,16 +54,20 @@ impl From<DbErr> for Fault {
             Some("40001" | "40P01") => Self::Retry(error),
             Some("55P03") => Self::Busy(error),
             // Whoever lost the race for a key reads the winner's answer when tried again.
-            Some("23505") if constraint == "idempotency_key_pkey" || constraint == "slip_request_once" => Self::Retry(error),
+            Some("23505") if RACES.contains(&constraint.as_str()) => Self::Retry(error),
             Some("23505" | "23514" | "23503") => Self::Constraint { constraint, source: error },
             // A NUL in a text, a year no calendar has.
             Some("22P05" | "22021" | "22008") => Self::Unstorable(error),
+            Some("RD008") => Self::Other(LeaseLost.into()),
             // Cancelled by statement_timeout, shut down, starting up, too many connections.
             Some("25P03" | "57014" | "57P01" | "57P02" | "57P03" | "53300") => Self::Away(error),
             Some(_) | None => Self::Other(error.into()),
         }
     }
 }
+
+/// Keys two commands may race for; judged anew, the second finds what the first has written.
+const RACES: [&str; 3] = ["idempotency_key_pkey", "slip_request_once", "exception_slip_gap_once"];
 
 fn sqlx_error(error: &DbErr) -> Option<&SqlxError> {
     if let DbErr::Conn(RuntimeErr::SqlxError(sqlx)) | DbErr::Exec(RuntimeErr::SqlxError(sqlx)) | DbErr::Query(RuntimeErr::SqlxError(sqlx)) =
@@ -102,7 +107,9 @@ fn constraint_refusal(constraint: &str, source: DbErr) -> Error {
         "casino_name_key" => Refusal::conflict("name_taken", "a casino of that name exists"),
         "staff_external_subject_key" => Refusal::conflict("subject_taken", "external_subject belongs to another person"),
         "staff_casino_id_employee_no_key" => Refusal::conflict("employee_no_taken", "the employee number is taken"),
+        "schedule_casino_id_name_key" => Refusal::conflict("name_taken", "the casino has a schedule of that name"),
         "gaming_table_casino_id_label_key" | "drop_box_casino_id_label_key" => Refusal::conflict("label_taken", "the label is taken"),
+        "shift_template_named_once" => Refusal::conflict("name_taken", "a shift template of that name exists"),
         "slip_replaced_once" => Refusal::conflict("already_replaced", "another slip stands for that void already"),
         "slip_number_once" => Refusal::conflict("number_taken", "the slip number is taken"),
         _ => {

@@ -99,7 +99,7 @@ where
 }
 
 /// Applies a filter where one is given.
-fn narrow<V>(condition: Condition, given: Option<V>, filter: impl FnOnce(V) -> sea_orm::sea_query::SimpleExpr) -> Condition {
+pub(super) fn narrow<V>(condition: Condition, given: Option<V>, filter: impl FnOnce(V) -> sea_orm::sea_query::SimpleExpr) -> Condition {
     match given {
         Some(value) => condition.add(filter(value)),
         None => condition,

@@ -1,4 +1,4 @@
-//! Set-up: casino settings, staff, tables, par, boxes, slip series. Rows an admin writes; the law only reads them.
+//! Set-up: casino settings, staff, tables, par, boxes, slip series, shifts. Rows an admin or a job writes; the law only reads them.
 //!
 //! The law does not know set-up, so what a set-up may say is checked here, over the locked row it changes: a form names every flaw of a
 //! body at once, and what only the rest of the floor forbids is a conflict. Whoever needs the rows again reads them, nothing is cached.
@@ -6,7 +6,11 @@
 mod casino;
 mod drop_box;
 mod form;
+mod job_run;
 mod par_sheet;
+mod schedule;
+mod shift;
+mod shift_template;
 mod slip_series;
 mod staff;
 mod table;
@@ -20,10 +24,15 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use workflows::case::Context;
 use workflows::event::Event;
+use workflows::shift_close::Line;
 
 pub use self::casino::{CasinoChange, OwnCasino};
 pub use self::drop_box::{DropBoxes, KnownBox, NewDropBox};
+pub use self::job_run::{JobRuns, OneJobRun};
 pub use self::par_sheet::{ParSheet, SheetTaken};
+pub use self::schedule::{NewSchedule, OneSchedule, ScheduleChange, Schedules};
+pub use self::shift::{ShiftOf, ShiftOpening, ShiftSum};
+pub use self::shift_template::{NewShiftTemplate, ShiftTemplateChange, ShiftTemplates};
 pub use self::slip_series::{ManualNumbers, NewRange, SeriesOf, SlipSeries};
 pub use self::staff::{Me, NewStaff, People, Person, PinHash, StaffChange};
 pub use self::table::{KnownTable, NewPar, NewTable, TableChange, Tables};
@@ -50,6 +59,15 @@ pub enum Setup {
     AddDropBox(NewDropBox),
     ReserveNumbers(NewRange),
     CloseRange(Uuid),
+    AddShiftTemplate(NewShiftTemplate),
+    ChangeShiftTemplate { id: Uuid, change: ShiftTemplateChange },
+    OpenShift(ShiftOf),
+    CloseShift(ShiftOf),
+    SettleShift { shift_id: Uuid, lines: Vec<Line> },
+    AddSchedule(NewSchedule),
+    ChangeSchedule { id: Uuid, change: Box<ScheduleChange> },
+    RunSchedule(Uuid),
+    RetryRun(Uuid),
 }
 
 /// What a change of the set-up came to. Where nothing differs from before, `before` and `after` are both none.
@@ -79,6 +97,15 @@ impl Tx {
             Setup::AddDropBox(drop_box) => self.add_drop_box(context, drop_box).await,
             Setup::ReserveNumbers(range) => self.reserve_numbers(context, range).await,
             Setup::CloseRange(id) => self.close_range(context, *id).await,
+            Setup::AddShiftTemplate(template) => self.add_shift_template(context, template).await,
+            Setup::ChangeShiftTemplate { id, change } => self.change_shift_template(context, *id, change, if_match).await,
+            Setup::OpenShift(of) => self.open_shift(context, of).await,
+            Setup::CloseShift(of) => self.close_shift(context, of).await,
+            Setup::SettleShift { shift_id, lines } => self.settle_shift(context, *shift_id, lines).await,
+            Setup::AddSchedule(schedule) => self.add_schedule(context, schedule).await,
+            Setup::ChangeSchedule { id, change } => self.change_schedule(context, *id, change, if_match).await,
+            Setup::RunSchedule(id) => self.run_schedule(context, *id).await,
+            Setup::RetryRun(id) => self.retry_run(context, *id, if_match).await,
         }
     }
 

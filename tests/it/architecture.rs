@@ -89,11 +89,8 @@ fn has_word(code: &str, word: &str) -> bool {
     let part = |letter: Option<char>| letter.is_some_and(|letter| letter.is_alphanumeric() || letter == '_');
     code.match_indices(word).any(|(at, _)| {
         let (before, after) = (code[..at].chars().next_back(), code[at + word.len()..].chars().next());
-        let (glued_before, glued_after) = (
-            part(before) && part(word.chars().next()),
-            part(after) && part(word.chars().next_back()),
-        );
-        !glued_before && !glued_after
+        let joined = part(before) && part(word.chars().next()) || part(after) && part(word.chars().next_back());
+        !joined
     })
 }
 
@@ -271,7 +268,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("casino_folder", &["csv_table"]),
     ("clock", &[]),
     ("config", &["auth", "observe"]),
-    ("count_file", &["csv_table", "error"]),
+    ("count_file", &["csv_table"]),
     ("csv_table", &[]),
     (
         "daemon",
@@ -282,7 +279,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("database", &["config", "postgres", "store"]),
     ("engine", &["answer", "auth", "clock", "error", "observe", "store"]),
     ("error", &["csv_table"]),
-    ("jobs", &["clock", "config", "engine", "error", "observe", "store"]),
+    ("jobs", &["answer", "clock", "config", "engine", "error", "observe", "store"]),
     ("observe", &["clock"]),
     ("outbox", &["clock", "config", "error", "observe", "store"]),
     ("postgres", &[]),

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{EncodingKey, Header};
 use reqwest::Method;
 use rundown::auth::{AuthSettings, TokenIssuer};
+use rundown::clock::new_id;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -55,6 +56,11 @@ enum Thing {
     Range,
     Staff,
     Table,
+    ShiftTemplate,
+    Shift,
+    Schedule,
+    /// Queued: in these houses no daemon runs jobs.
+    JobRun,
 }
 
 /// What is sent.
@@ -94,7 +100,7 @@ fn nothing(_: &House, _: Uuid) -> Sent {
 /// THE MATRIX. A route that changes its rule with the body stands here once for each.
 #[expect(clippy::too_many_lines, reason = "a table: one line a route")]
 fn matrix() -> Vec<Row> {
-    use Thing::{Credit, Drop, Exception, Nothing, Range, Ready, Session, Slip, Snapshot, Staff, Table};
+    use Thing::{Credit, Drop, Exception, Nothing, Range, Ready, Session, Shift, ShiftTemplate, Slip, Snapshot, Staff, Table};
     let (sessions, slips, soft_counts) = (
         "/api/v1/table-context/sessions",
         "/api/v1/table-context/slips",
@@ -125,7 +131,7 @@ fn matrix() -> Vec<Row> {
         }),
         row("post", "/api/v1/table-context/snapshots/{id}/verify", PIT, Snapshot, nothing),
         row("post", "/api/v1/table-context/sessions/{id}/slips", PIT, Ready, |_, _| {
-            Sent::Json(json!({ "kind": "fill", "request_id": rundown::clock::new_id(), "chipset": tray() }))
+            Sent::Json(json!({ "kind": "fill", "request_id": new_id(), "chipset": tray() }))
         }),
         row(
             "post",
@@ -134,7 +140,7 @@ fn matrix() -> Vec<Row> {
             Session,
             |house, _| {
                 Sent::Json(json!({
-                    "kind": "fill", "request_id": rundown::clock::new_id(), "slip_no": 1, "chipset": tray(), "issued_at": "2026-03-06T21:00:00Z",
+                    "kind": "fill", "request_id": new_id(), "slip_no": 1, "chipset": tray(), "issued_at": "2026-03-06T21:00:00Z",
                     "requester": house.cosign("PB-01"), "runner_id": house.staff("SC-01"),
                 }))
             },
@@ -214,6 +220,7 @@ fn matrix() -> Vec<Row> {
             Exception,
             |_, _| Sent::Json(json!({ "reason_code": "SYSTEM_ERROR", "resolution_note": "found" })),
         ),
+        row("get", "/api/v1/table-context/rollups", COUNT_READERS, Nothing, empty),
         row("get", "/api/v1/casino", EVERYBODY, Nothing, empty),
         row("patch", "/api/v1/casino", ADMIN, Nothing, nothing),
         row("get", "/api/v1/staff", EVERYBODY, Nothing, empty),
@@ -242,6 +249,23 @@ fn matrix() -> Vec<Row> {
         row("post", "/api/v1/drop-boxes", ADMIN, Table, |_, table| {
             Sent::Json(json!({ "label": "BJ-77", "kind": "standard", "table_id": table }))
         }),
+        row("get", "/api/v1/shift-templates", EVERYBODY, Nothing, empty),
+        row("post", "/api/v1/shift-templates", ADMIN, Nothing, |_, _| {
+            Sent::Json(json!({ "name": "late", "local_start": "18:00", "local_end": "02:00" }))
+        }),
+        row("patch", "/api/v1/shift-templates/{id}", ADMIN, ShiftTemplate, nothing),
+        row("get", "/api/v1/shifts", EVERYBODY, Nothing, empty),
+        row("get", "/api/v1/shifts/{id}/summary", COUNT_READERS, Shift, empty),
+        row("get", "/api/v1/schedules", EVERYBODY, Nothing, empty),
+        row("post", "/api/v1/schedules", ADMIN, Nothing, |_, _| {
+            Sent::Json(json!({ "name": "Night", "job_kind": "retention_prune", "cron": "30 3 * * *" }))
+        }),
+        row("patch", "/api/v1/schedules/{id}", ADMIN, Thing::Schedule, nothing),
+        row("post", "/api/v1/schedules/{id}/run", ADMIN, Thing::Schedule, nothing),
+        row("get", "/api/v1/schedules/{id}/next", EVERYBODY, Thing::Schedule, empty),
+        row("get", "/api/v1/job-runs", EVERYBODY, Nothing, empty),
+        row("get", "/api/v1/job-runs/{id}", EVERYBODY, Thing::JobRun, empty),
+        row("post", "/api/v1/job-runs/{id}/retry", ADMIN, Thing::JobRun, nothing),
         row("get", "/api/v1/audit", COMPLIANCE, Nothing, empty),
         row("get", "/api/v1/workflows", EVERYBODY, Nothing, empty),
         row("get", "/api/v1/workflows/{name}", EVERYBODY, Nothing, empty),
@@ -282,7 +306,25 @@ async fn things(house: &House) -> BTreeMap<Thing, Uuid> {
         .await
         .expect(201));
     let ready = house.create("BJ-02", "BJ-02-A").await;
+    let plan = json!({ "name": "day", "local_start": "06:00", "local_end": "14:00" });
+    let template = id(house.person("AD-01").post("/api/v1/shift-templates", plan).await.expect(201));
+    // Only a job opens a shift.
+    let open = format!(
+        "INSERT INTO shift (id, casino_id, gaming_day, name, starts_at, ends_at, template_id)
+         VALUES (gen_random_uuid(), '{}', '2026-03-06', 'day', '2026-03-06T12:00Z', '2026-03-06T20:00Z', '{template}') RETURNING id::text",
+        house.home.casino
+    );
+    let shift = house.texts(&open).await.remove(0);
+    let night = json!({ "name": "Prune", "job_kind": "retention_prune", "cron": "0 4 * * *" });
+    let schedule = id(house.person("AD-01").post("/api/v1/schedules", night).await.expect(201));
+    let run = house
+        .person("AD-01")
+        .post(&format!("/api/v1/schedules/{schedule}/run"), json!({}))
+        .await;
+    let run = id(run.expect(201));
     BTreeMap::from([
+        (Thing::Schedule, parse(schedule)),
+        (Thing::JobRun, parse(run)),
         (Thing::Session, parse(session)),
         (Thing::Ready, parse(ready)),
         (Thing::Snapshot, parse(snapshot)),
@@ -293,6 +335,8 @@ async fn things(house: &House) -> BTreeMap<Thing, Uuid> {
         (Thing::Range, parse(range)),
         (Thing::Staff, house.staff("DL-02")),
         (Thing::Table, house.table("BJ-03")),
+        (Thing::ShiftTemplate, parse(template)),
+        (Thing::Shift, parse(shift)),
     ])
 }
 
@@ -301,7 +345,7 @@ impl Row {
     async fn ask(&self, house: &House, person: &Person, thing: Uuid) -> Reply {
         let path = self.path.replace("{id}", &thing.to_string()).replace("{name}", "session");
         let method = Method::from_bytes(self.method.to_uppercase().as_bytes()).expect("a method");
-        let key = rundown::clock::new_id().to_string();
+        let key = new_id().to_string();
         let keyed = [("idempotency-key", key.as_str())];
         match (self.body)(house, thing) {
             Sent::Empty => person.send(method, &path, &[], None).await,
@@ -319,12 +363,9 @@ impl Row {
         }
     }
 
-    /// A role that may in another state, or under another policy: it is told so only of a thing that is there to be looked at.
+    /// A role that may in another state: it is told so only of a session that is there to be looked at.
     fn may_sometimes(&self) -> Option<&'static str> {
-        match self.path {
-            "/api/v1/table-context/sessions/{id}/transitions" if self.method == "post" => Some("compliance"),
-            _ => None,
-        }
+        (self.method == "post" && self.path == "/api/v1/table-context/sessions/{id}/transitions").then_some("compliance")
     }
 
     fn name(&self, house: &House) -> String {
@@ -420,7 +461,7 @@ async fn another_casinos_thing_is_as_absent_as_one_nobody_has() {
         for (role, caller) in CALLERS {
             let person = house.person(caller);
             let foreign = row.ask(&house, &person, theirs[&row.about]).await;
-            let absent = row.ask(&house, &person, rundown::clock::new_id()).await;
+            let absent = row.ask(&house, &person, new_id()).await;
             let asks = row.may.contains(role) || row.may_sometimes() == Some(*role);
             let expected = if asks { (404, "not_found") } else { (403, "forbidden") };
             let told = (foreign.status, foreign.body["code"].as_str().unwrap_or_default());
@@ -892,7 +933,7 @@ async fn a_wrong_pin_is_counted_whatever_else_is_wrong() {
         house
             .post(
                 "PB-01",
-                &format!("sessions/{}/snapshots", rundown::clock::new_id()),
+                &format!("sessions/{}/snapshots", new_id()),
                 json!({ "kind": "open", "chipset": tray(), "cosign": cosign }),
             )
             .await,

@@ -62,6 +62,14 @@ acts! {
     RESOLVE_EXCEPTION = "exception.resolve", [Compliance, Admin];
     /// Casino settings, staff, tables, par, boxes.
     SET_UP = "setup.change", [Admin];
+    /// Schedules, and runs asked for by hand.
+    SCHEDULE = "schedule.change", [Admin];
+    /// What a job does in a casino's name beside commands: pruning, rollups.
+    RUN_JOBS = "job.run", [System];
+    /// The jobs' acts: no person asks for them, and none is ever signed.
+    OPEN_SHIFT = "shift.open", [System];
+    CLOSE_SHIFT = "shift.close", [System];
+    SWEEP_DEADLINES = "deadline.sweep", [System];
     /// Whatever every token may read.
     READ_FLOOR = "floor.read", [PitBoss, Cashier, Security, CountTeam, Compliance, Admin];
     /// Soft counts, manifests, rundown: not the cage, not security.

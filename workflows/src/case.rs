@@ -13,7 +13,9 @@ use crate::dossier::Dossier;
 use crate::event::Event;
 use crate::gaming_day::gaming_day;
 use crate::machine::{Decision, Scene, Taken, open_auto};
-use crate::record::{Casino, Drop, DropBox, Exception, Report, Session, Signature, Slip, Snapshot, SoftCount, Staff, Transition};
+use crate::record::{
+    Casino, Drop, DropBox, Exception, Report, Session, ShiftSummary, Signature, Slip, Snapshot, SoftCount, Staff, Transition,
+};
 use crate::refusal::{Flaw, Refusal};
 use crate::session::MACHINE;
 use crate::word::{Method, Status, SubjectKind};
@@ -313,6 +315,8 @@ pub struct Rows {
     pub session_transition: Vec<Transition>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub drop_box: Vec<DropBox>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shift_rundown_summary: Vec<ShiftSummary>,
 }
 
 /// Judged changes, ready to be written. The rows can be read by anyone and made only here.
@@ -367,6 +371,18 @@ impl Changes {
         self.sessions.extend(other.sessions);
     }
 
+    /// A shift's summary, and that it became final with this command.
+    pub(crate) fn summarize(&mut self, before: Option<ShiftSummary>, now: ShiftSummary, told: Event) {
+        let rows = if let Some(before) = before {
+            self.replaced.shift_rundown_summary.push(before);
+            &mut self.update
+        } else {
+            &mut self.insert
+        };
+        rows.shift_rundown_summary.push(now);
+        self.events.push(told);
+    }
+
     fn rows<T: Clone + PartialEq>(&mut self, pick: fn(&mut Rows) -> &mut Vec<T>, before: &[T], now: &[T], id: fn(&T) -> Uuid) {
         for row in now {
             match before.iter().find(|old| id(old) == id(row)) {
@@ -393,6 +409,7 @@ impl Rows {
         self.signature.extend(other.signature);
         self.session_transition.extend(other.session_transition);
         self.drop_box.extend(other.drop_box);
+        self.shift_rundown_summary.extend(other.shift_rundown_summary);
     }
 }
 

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::record::{Drop, DropBox, Exception, Report, Session, Signature, Slip, Snapshot, SoftCount, Table};
+use crate::record::{Drop, DropBox, Exception, Report, Session, Shift, Signature, Slip, Snapshot, SoftCount, Table};
 use crate::word::{Category, CountStanding, ExceptionStatus, SlipKind, SnapshotKind, Status};
 
 /// What stands around the session on the floor.
@@ -25,6 +25,12 @@ pub struct Floor {
     pub live_session_id: Option<Uuid>,
     /// The box on the table, the session's box, and the boxes the command names.
     pub boxes: Vec<DropBox>,
+    /// The open shift whose interval holds this moment, where the command may bind one.
+    #[serde(default)]
+    pub shift_now: Option<Uuid>,
+    /// The shift the command names; else the one the session was prepared for.
+    #[serde(default)]
+    pub shift_named: Option<Shift>,
 }
 
 /// What a session must know of the one before it.

@@ -3,13 +3,14 @@
 //! Reading order: [`word`] and [`record`] are the vocabulary; [`machine`] is what an edge and a gate are; [`session`],
 //! [`slip`], [`drop_box`] and [`exception`] are the four machines; [`dossier`] is everything known about one session and [`case`] a
 //! command being judged over it; [`snapshot`], [`custody`], [`count`], [`rollover`] record facts; [`manifest`], [`rundown`] and
-//! [`detectors`] are arithmetic over them.
+//! [`detectors`] are arithmetic over them; [`timetable`], [`shift`], [`shift_close`], [`shift_summary`] and [`deadline`] are what time asks for.
 
 pub mod act;
 pub mod case;
 pub mod chipset;
 pub mod count;
 pub mod custody;
+pub mod deadline;
 pub mod detectors;
 pub mod diagram;
 pub mod dossier;
@@ -18,6 +19,7 @@ pub mod event;
 pub mod exception;
 pub mod gaming_day;
 pub mod gates;
+pub mod job;
 pub mod machine;
 pub mod manifest;
 pub mod money;
@@ -25,9 +27,12 @@ pub mod record;
 pub mod refusal;
 pub mod role;
 pub mod rollover;
+pub mod rollup;
 pub mod rundown;
 pub mod session;
 pub mod shift;
+pub mod shift_close;
+pub mod shift_summary;
 pub mod slip;
 pub mod snapshot;
 pub mod timetable;

@@ -11,10 +11,11 @@ use uuid::Uuid;
 
 use crate::chipset::{Chipset, RawChipset};
 use crate::role::Role;
+use crate::timetable::{CatchUp, FoldPolicy, GapPolicy};
 use crate::word::{
-    BankMode, BoxKind, Category, CloseReason, CountStanding, CountStatus, DocumentKind, ExceptionStatus, GameType, MatchOutcome, Method,
-    MetricGrade, ReasonCode, SlipKind, SlipPurpose, SlipScope, SlipStatus, SnapshotKind, StaffStatus, Status, SubjectKind, TableStatus,
-    Trigger,
+    BankMode, BoxKind, Category, CloseReason, CountStanding, CountStatus, DocumentKind, ExceptionStatus, GameType, JobKind, MatchOutcome,
+    Method, MetricGrade, Overlap, ReasonCode, RunStatus, ShiftStatus, SlipKind, SlipPurpose, SlipScope, SlipStatus, SnapshotKind,
+    StaffStatus, Status, SubjectKind, SummaryStatus, TableStatus, TemplateStatus, Trigger,
 };
 
 /// `casino`: settings and policies. Tolerances are compared as |variance| > tolerance.
@@ -448,4 +449,137 @@ pub struct ManualRange {
     pub created_by: Uuid,
     pub created_at: DateTime<Utc>,
     pub closed_at: Option<DateTime<Utc>>,
+}
+
+/// `schedule`: when a job is run, and what becomes of firings that were missed or that overlap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Schedule {
+    pub id: Uuid,
+    pub casino_id: Uuid,
+    pub name: String,
+    pub job_kind: JobKind,
+    /// Five fields, or six with the second first; week days as in Unix.
+    pub cron: String,
+    /// IANA name: the wall clock the expression speaks of.
+    pub timezone: String,
+    pub gap: GapPolicy,
+    pub fold: FoldPolicy,
+    pub params: Value,
+    /// false: paused. What would have fired in the meantime is not made up for.
+    pub enabled: bool,
+    pub catch_up: CatchUp,
+    /// The most firings made up for at once.
+    pub catch_up_max: i32,
+    /// Firings older than this are not made up for.
+    pub catch_up_window_minutes: i32,
+    pub overlap: Overlap,
+    /// How often a run is begun until it is dead.
+    pub max_attempts: i32,
+    /// null: paused, or no firing is to come.
+    pub next_fire_at: Option<DateTime<Utc>>,
+    /// Firings let go for ever, because they were too old or too many when the daemon came back.
+    pub missed_firings: i64,
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+}
+
+/// `job_run`: one firing of a schedule. Its lease is not shown here: who may write the row is between the daemons.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobRun {
+    pub id: Uuid,
+    pub casino_id: Uuid,
+    pub schedule_id: Uuid,
+    /// Unique within the schedule.
+    pub fire_at: DateTime<Utc>,
+    pub job_kind: JobKind,
+    /// The schedule's, as they were when it fired.
+    pub params: Value,
+    /// Asked for by hand.
+    pub manual: bool,
+    /// By whom.
+    pub requested_by: Option<Uuid>,
+    pub status: RunStatus,
+    /// How often it was begun. A stop of the daemon does not count.
+    pub attempt: i32,
+    /// It is dead when as many have failed.
+    pub max_attempts: i32,
+    /// Not begun before: the pause after a failure, by the database's clock.
+    pub due_at: DateTime<Utc>,
+    /// The daemon that has it, or had it last.
+    pub lease_owner: Option<String>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
+    /// What is done, out of `total`; 0 of 0 before the job has counted.
+    pub done: i64,
+    pub total: i64,
+    /// What a succeeded run came to.
+    pub outcome: Option<Value>,
+    /// Why the last attempt failed.
+    pub error: Option<String>,
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+}
+
+/// `shift_template`: a shift as the casino plans it, in its own local time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ShiftTemplate {
+    pub id: Uuid,
+    pub casino_id: Uuid,
+    /// What schedules and shifts call it.
+    pub name: String,
+    /// Local time of day, on whole minutes.
+    pub local_start: NaiveTime,
+    /// At or before the start: on the day after it.
+    pub local_end: NaiveTime,
+    /// Inactive: no shift is opened from it.
+    pub status: TemplateStatus,
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+}
+
+/// `shift`: one shift of one gaming day, as two instants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Shift {
+    pub id: Uuid,
+    pub casino_id: Uuid,
+    pub gaming_day: NaiveDate,
+    pub name: String,
+    pub starts_at: DateTime<Utc>,
+    /// Not in the shift any more.
+    pub ends_at: DateTime<Utc>,
+    /// A closed shift takes no more sessions.
+    pub status: ShiftStatus,
+    pub template_id: Uuid,
+    pub closed_at: Option<DateTime<Utc>>,
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+}
+
+/// `shift_rundown_summary`: what a closed shift proves, and what still stands in its way. Final once READY.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ShiftSummary {
+    pub shift_id: Uuid,
+    pub casino_id: Uuid,
+    pub status: SummaryStatus,
+    pub sessions: i32,
+    pub finalized: i32,
+    pub cancelled: i32,
+    /// Sums skip what is unknown; null where nothing is known.
+    pub fills_total_cents: Option<i64>,
+    pub credits_total_cents: Option<i64>,
+    pub drop_total_cents: Option<i64>,
+    pub win_loss_stat_cents: Option<i64>,
+    /// Sum of the wins by the sum of their drops, never a mean; basis points.
+    pub hold_bp: Option<i64>,
+    /// Played sessions whose win is unknown, and therefore not in the sum.
+    pub skipped: i32,
+    /// AUTHORITATIVE only where every played session is.
+    pub metric_grade: MetricGrade,
+    /// By session, what closing the shift has moved so far and what it met in its way: `{session_id, table_id, table, status, advanced,
+    /// blocked, failed}`.
+    #[schema(value_type = Vec<Object>)]
+    pub lines: Value,
+    pub computed_at: DateTime<Utc>,
+    pub ready_at: Option<DateTime<Utc>>,
+    pub version: i64,
 }

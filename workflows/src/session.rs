@@ -14,12 +14,12 @@ use crate::gates::{
     slips_settled, table_active,
 };
 use crate::machine::{Decision, Edge, Gate, Machine, Scene, decide};
-use crate::record::{DropBox, Session};
+use crate::record::{DropBox, Session, Shift};
 use crate::refusal::{GateReport, Refusal};
 use crate::role::Role::{self, Admin, Compliance, PitBoss, System};
 use crate::word::Status::{Closed, Closing, Counted, DropScheduled, Dropped, Finalized, Open, Opening, ReadyToOpen, Reconciled};
 use crate::word::Trigger::{self, Auto, Command};
-use crate::word::{BoxKind, CloseReason, Status, SubjectKind};
+use crate::word::{BoxKind, CloseReason, ShiftStatus, Status, SubjectKind};
 
 const FLOOR: &[Role] = &[PitBoss, Admin];
 const FLOOR_AND_JOBS: &[Role] = &[PitBoss, Admin, System];
@@ -257,10 +257,41 @@ pub fn prepare(case: &mut Case, drop_box_id: Option<Uuid>, shift_id: Option<Uuid
         free_for(case.dossier(), drop_box)?;
         case.dossier_mut().session.drop_box_id = Some(id);
     }
-    if let Some(shift) = shift_id {
-        case.dossier_mut().session.shift_id = Some(shift);
+    if let Some(id) = shift_id {
+        takes_sessions(case.dossier(), id)?;
+        case.dossier_mut().session.shift_id = Some(id);
     }
     Ok(())
+}
+
+/// Gives a session the shift it began in, where that shift was not there yet: its job came late, or was made up for. A session that has a
+/// shift keeps it, and what is signed off stays as it was signed.
+pub fn adopt(case: &mut Case, shift_id: Uuid) -> Result<(), Refusal> {
+    takes_sessions(case.dossier(), shift_id)?;
+    let dossier = case.dossier();
+    let (session, shift) = (&dossier.session, dossier.floor.shift_named.as_ref());
+    let holds = |at: DateTime<Utc>| shift.is_some_and(|shift| shift.starts_at <= at && at < shift.ends_at);
+    let is_over = session.status == Finalized || session.close_reason == Some(CloseReason::Cancelled);
+    if session.shift_id.is_none() && !is_over && session.opened_at.is_some_and(holds) {
+        case.dossier_mut().session.shift_id = Some(shift_id);
+    }
+    Ok(())
+}
+
+/// A shift that a command names must be there, and not be closed: what a closed shift proves would change after it was told.
+fn takes_sessions(dossier: &Dossier, id: Uuid) -> Result<(), Refusal> {
+    let named = dossier.floor.shift_named.as_ref().filter(|shift| shift.id == id);
+    let shift = named.ok_or(Refusal::NotFound("shift"))?;
+    match shift.status {
+        ShiftStatus::Open => Ok(()),
+        ShiftStatus::Closed => Err(Refusal::conflict(
+            "shift_closed",
+            format!(
+                "the shift {} of {} is closed and takes no more sessions",
+                shift.name, shift.gaming_day
+            ),
+        )),
+    }
 }
 
 /// A box can be given to this table: it belongs here or nowhere, and is in no other place.
@@ -470,8 +501,9 @@ pub(crate) fn enter(dossier: &mut Dossier, context: &Context, decision: &Decisio
     }
 }
 
-/// Beginning to open binds bank mode, par and gaming day, and puts the box on the table.
+/// Beginning to open binds bank mode, par, gaming day and shift, and puts the box on the table.
 fn begin(dossier: &mut Dossier, context: &Context) {
+    dossier.session.shift_id = shift_at_opening(dossier, context.at);
     let session = &mut dossier.session;
     session.bank_mode = context.casino.bank_mode;
     session.need_total_cents = dossier.floor.par_cents;
@@ -481,6 +513,16 @@ fn begin(dossier: &mut Dossier, context: &Context) {
     for drop_box in dossier.floor.boxes.iter_mut().filter(|drop_box| Some(drop_box.id) == attached) {
         place(drop_box, Some(table_id));
     }
+}
+
+/// The shift given, or else the one that holds this moment. A session prepared for a shift that is over by now opens in the next one,
+/// where there is one; and a closed shift takes none.
+fn shift_at_opening(dossier: &Dossier, at: DateTime<Utc>) -> Option<Uuid> {
+    let floor = &dossier.floor;
+    let open = |shift: &&Shift| Some(shift.id) == dossier.session.shift_id && shift.status == ShiftStatus::Open;
+    let given = floor.shift_named.as_ref().filter(open);
+    let lasting = given.filter(|shift| at < shift.ends_at).map(|shift| shift.id);
+    lasting.or(floor.shift_now).or(given.map(|shift| shift.id))
 }
 
 /// Moves a box. Writing the same place again is no change.

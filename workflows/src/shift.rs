@@ -5,7 +5,7 @@
 //! next valid one where they skipped it. So shifts that adjoin on the wall clock adjoin in time on every day of the year, with
 //! neither a hole nor an overlap.
 
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use crate::gaming_day::gaming_day;
@@ -69,6 +69,41 @@ pub fn shift_at<T: Copy>(
     None
 }
 
+/// How long before its start a shift may be opened: a firing farther off means another day's shift, or a mistake.
+pub const OPENED_AHEAD: TimeDelta = TimeDelta::hours(6);
+
+/// The shift of one template that a firing at this moment opens: the one that holds the moment, or else the next one, if it begins soon
+/// enough. None on a day whose change of clocks leaves the template no time at all.
+pub fn opened_at(at: DateTime<Utc>, template: (NaiveTime, NaiveTime), zone: Tz, gaming_day_start: NaiveTime) -> Option<Held<()>> {
+    let (local_start, local_end) = template;
+    if let Some(held) = shift_at(at, &[((), local_start, local_end)], zone, gaming_day_start) {
+        return Some(held);
+    }
+    let own = gaming_day(at, zone, gaming_day_start);
+    let days = [own.pred_opt(), Some(own), own.succ_opt()].into_iter().flatten();
+    days.map(|gaming_day| {
+        let (starts_at, ends_at) = interval(gaming_day, local_start, local_end, zone, gaming_day_start);
+        Held {
+            template: (),
+            gaming_day,
+            starts_at,
+            ends_at,
+        }
+    })
+    .find(|held| held.starts_at < held.ends_at && at < held.starts_at && held.starts_at - at <= OPENED_AHEAD)
+}
+
+/// The first moment from this one on at which the wall clock shows this time of day.
+pub fn next_local(at: DateTime<Utc>, time: NaiveTime, zone: Tz) -> DateTime<Utc> {
+    let today = at.with_timezone(&zone).date_naive();
+    let first = instant(zone, today.and_time(time));
+    if first >= at {
+        first
+    } else {
+        instant(zone, later(today, 1).and_time(time))
+    }
+}
+
 /// A date some days on; the last day of the calendar has no morrow, and a client may ask about it.
 fn later(date: NaiveDate, days: u64) -> NaiveDate {
     date.checked_add_days(Days::new(days)).unwrap_or(date)
@@ -76,7 +111,7 @@ fn later(date: NaiveDate, days: u64) -> NaiveDate {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{Datelike, TimeDelta};
+    use chrono::Datelike;
     use chrono_tz::{America, Asia, Australia, Europe};
 
     use super::*;
@@ -206,6 +241,63 @@ mod tests {
             assert!(shift_at(at, &templates, America::New_York, time("01:30")).is_some(), "{at}");
             at += TimeDelta::minutes(5);
         }
+    }
+
+    #[test]
+    fn a_firing_opens_the_shift_it_falls_into_or_the_next_one_if_it_begins_soon() {
+        let (zone, start) = (America::Chicago, time("06:00"));
+        let day = |at: &str, from: &str, to: &str| {
+            opened_at(utc(at), (time(from), time(to)), zone, start).map(|held| (held.gaming_day.to_string(), held.starts_at))
+        };
+        let found = |gaming_day: &str, starts_at: &str| Some((gaming_day.to_owned(), utc(starts_at)));
+        // 6 March 2026: six hours behind UTC.
+        let today = found("2026-03-06", "2026-03-06T12:00:00Z");
+        assert_eq!(day("2026-03-06T12:00:00Z", "06:00", "14:00"), today, "on the dot");
+        assert_eq!(
+            day("2026-03-06T11:30:00Z", "06:00", "14:00"),
+            today,
+            "half an hour ahead, while the day before still lasts"
+        );
+        assert_eq!(
+            day("2026-03-06T19:59:59Z", "06:00", "14:00"),
+            today,
+            "late, as a run made up for is"
+        );
+        assert_eq!(
+            day("2026-03-06T20:00:00Z", "06:00", "14:00"),
+            None,
+            "over, and the next one is far off"
+        );
+        let night = found("2026-03-06", "2026-03-07T04:00:00Z");
+        assert_eq!(
+            day("2026-03-07T11:00:00Z", "22:00", "06:00"),
+            night,
+            "after midnight, on the same gaming day"
+        );
+        assert_eq!(day("2026-03-07T03:00:00Z", "22:00", "06:00"), night);
+    }
+
+    #[test]
+    fn a_time_of_day_comes_today_or_tomorrow() {
+        let (zone, at) = (America::Chicago, utc("2026-03-07T20:00:00Z"));
+        assert_eq!(next_local(at, time("14:00"), zone), at, "now");
+        assert_eq!(next_local(at, time("14:30"), zone), utc("2026-03-07T20:30:00Z"));
+        // The next day's clocks have gone forward in the night.
+        assert_eq!(next_local(at, time("13:59"), zone), utc("2026-03-08T18:59:00Z"));
+        assert_eq!(
+            next_local(at, time("02:30"), zone),
+            utc("2026-03-08T08:00:00Z"),
+            "skipped: the next valid one"
+        );
+    }
+
+    #[test]
+    fn a_shift_within_the_skipped_hour_is_not_opened_that_day() {
+        let (zone, start) = (America::Chicago, time("02:00"));
+        let template = (time("02:10"), time("02:50"));
+        // 8 March 2026, 02:00 becomes 03:00.
+        assert_eq!(opened_at(utc("2026-03-08T08:00:00Z"), template, zone, start), None);
+        assert!(opened_at(utc("2026-03-09T07:00:00Z"), template, zone, start).is_some());
     }
 
     #[test]

@@ -134,6 +134,65 @@ words! {
     /// Whether a person may act at all.
     StaffStatus in "snake_case" { Active, Inactive }
 
+    /// Whether shifts are made from a template.
+    TemplateStatus in "snake_case" { Active, Inactive }
+
+    /// Whether a shift takes sessions. One way: what is closed stays closed.
+    ShiftStatus in "SCREAMING_SNAKE_CASE" { Open, Closed }
+
+    /// Whether everything a shift will ever prove is proved (domain §11).
+    SummaryStatus in "SCREAMING_SNAKE_CASE" {
+        /// Some session is neither finalized nor cancelled.
+        Pending,
+        /// Every session is FINALIZED or cancelled: the figures are final.
+        Ready,
+    }
+
+    /// What the daemon does because time has passed (domain §11).
+    JobKind in "snake_case" {
+        /// Creates the shift and its sessions.
+        ShiftOpen,
+        /// Drives every session of the shift as far as its gates permit.
+        ShiftClose,
+        /// Brings the stored rollups up to date.
+        RollupRecompute,
+        /// Recomputes them from the facts and reports any difference.
+        RollupVerify,
+        /// Raises what is overdue.
+        DeadlineSweep,
+        /// Deletes what has outlived its use.
+        RetentionPrune,
+    }
+
+    /// Where one firing of a schedule stands. Succeeded, dead and skipped are ends; a person may send a dead run back.
+    RunStatus in "snake_case" {
+        /// Waits for its turn.
+        Queued,
+        /// A daemon holds its lease.
+        Running,
+        /// Failed, and waits for its next attempt.
+        Retrying,
+        Succeeded,
+        /// Failed for the last time.
+        Dead,
+        /// Not run, because the run before it had not ended.
+        Skipped,
+    }
+
+    /// What becomes of a firing while an earlier run of its schedule has not ended.
+    Overlap in "snake_case" {
+        /// It is written down and not run.
+        Skip,
+        /// It waits for its turn.
+        Queue,
+    }
+
+    /// What a stored rollup sums up.
+    RollupGrain in "snake_case" { Table, Pit, Casino }
+
+    /// Over which time a stored rollup sums.
+    RollupBy in "snake_case" { Shift, GamingDay }
+
     /// What takes an edge.
     Trigger in "snake_case" {
         /// A person or a job asks for it.
@@ -175,6 +234,16 @@ impl SlipStatus {
         match self {
             Self::VerifiedAtTable | Self::DepositedInDropbox => true,
             Self::Requested | Self::Issued | Self::Cancelled | Self::Voided => false,
+        }
+    }
+}
+
+impl RunStatus {
+    /// Something is still to be done.
+    pub const fn is_unfinished(self) -> bool {
+        match self {
+            Self::Queued | Self::Running | Self::Retrying => true,
+            Self::Succeeded | Self::Dead | Self::Skipped => false,
         }
     }
 }

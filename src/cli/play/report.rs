@@ -8,7 +8,7 @@ use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use serde_json::Value;
 use uuid::Uuid;
-use workflows::word::{Category, Status};
+use workflows::word::{Category, Status, SummaryStatus};
 
 use super::money::{dollars, or_dash, percent};
 use super::wire::Refusal;
@@ -32,6 +32,8 @@ pub struct Outcome {
     pub resolved: usize,
     /// Sessions finalized by this play.
     pub finalized: usize,
+    /// The day's shifts, where it was played by the hour.
+    pub shifts: Vec<ShiftLine>,
     pub elapsed: Duration,
 }
 
@@ -76,6 +78,22 @@ pub struct SessionLine {
     pub categories: Vec<Category>,
 }
 
+/// One shift at the end of the play. Cents; `None` is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShiftLine {
+    pub id: Uuid,
+    pub name: String,
+    pub status: SummaryStatus,
+    pub sessions: usize,
+    pub finalized: usize,
+    pub cancelled: usize,
+    pub drop_cents: Option<i64>,
+    pub win_cents: Option<i64>,
+    pub hold_bp: Option<i64>,
+    /// Its rollup is the sum of its sessions' reports; none where nobody compared them.
+    pub rolled_up: Option<bool>,
+}
+
 impl Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", session_table(&self.sessions))?;
@@ -98,7 +116,33 @@ impl Display for Outcome {
                 self.finalized, self.resolved
             )?;
         }
+        for shift in &self.shifts {
+            writeln!(f, "{shift}")?;
+        }
         write!(f, "Runtime:    {}.{} s", self.elapsed.as_secs(), self.elapsed.subsec_millis() / 100)
+    }
+}
+
+impl Display for ShiftLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            status,
+            sessions,
+            finalized,
+            cancelled,
+            ..
+        } = self;
+        let (drop, win, hold) = (dollars(self.drop_cents), dollars(self.win_cents), percent(self.hold_bp));
+        let rollup = match self.rolled_up {
+            Some(true) => "; its rollup says the same",
+            Some(false) => "; ITS ROLLUP SAYS OTHERWISE",
+            None => "",
+        };
+        write!(
+            f,
+            "Shift:      {name} is {status}: {sessions} sessions, {finalized} finalized, {cancelled} cancelled; drop {drop}, win {win}, hold {hold}{rollup}"
+        )
     }
 }
 

@@ -63,6 +63,7 @@ pub struct Door {
 /// The daemon over one test's database.
 pub struct House {
     pub cluster: Cluster,
+    pub db: Db,
     pub clock: Clock,
     pub url: String,
     pub tasks: TaskTracker,
@@ -99,6 +100,7 @@ impl House {
         let issuer = TokenIssuer::new(&auth(), std::path::Path::new("/nonexistent")).expect("an issuer");
         Self {
             cluster,
+            db,
             clock,
             url,
             tasks,

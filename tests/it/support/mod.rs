@@ -5,10 +5,12 @@ mod calls;
 mod cluster;
 mod house;
 mod person;
+mod runner;
 mod wire_counter;
 
 pub use calls::{below, id, text, tray};
 pub use cluster::Cluster;
 pub use house::{House, OTHER_CASINO, PIN, auth};
 pub use person::{Person, Reply};
+pub use runner::{Runner, hurried, until};
 pub use wire_counter::{Cut, Trip, Wire};

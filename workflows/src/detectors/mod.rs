@@ -14,6 +14,7 @@ mod unverified_slip;
 mod void_misuse;
 
 use crate::case::{Case, Context};
+use crate::deadline;
 use crate::dossier::Dossier;
 use crate::exception::{self, Finding};
 use crate::record::Casino;
@@ -72,14 +73,21 @@ fn unjudged(dossier: &Dossier, seen: Vec<Finding>) -> Option<Finding> {
         .and_then(|_| Finding::together(seen.into_iter().filter(|finding| !judged(finding)).collect()))
 }
 
-/// Raises what is new, and marks what is seen no longer.
+/// Looks at the whole session: raises what is new, and marks what is seen no longer.
 pub(crate) fn observe(case: &mut Case, context: &Context) {
     let session = case.session();
     if session.status == Status::Finalized || session.close_reason == Some(CloseReason::Cancelled) {
         return;
     }
-    let findings = findings(case.dossier(), &context.casino);
-    unobserve(case, context, &findings);
+    let seen = findings(case.dossier(), &context.casino);
+    // What only the sweep raises is seen for as long as it lasts, and by whoever looks.
+    let overdue = deadline::findings(case.dossier(), &context.casino, context.at);
+    unobserve(case, context, &seen, &overdue);
+    tell(case, context, seen);
+}
+
+/// Raises what is new, and brings what is known already up to date.
+pub(crate) fn tell(case: &mut Case, context: &Context, findings: Vec<Finding>) {
     for finding in findings {
         let open = case.dossier().unresolved().find(|exception| finding.is_about(exception)).cloned();
         match open {
@@ -97,13 +105,14 @@ pub(crate) fn observe(case: &mut Case, context: &Context) {
 }
 
 /// A detector that no longer fires says so on its exception; it resolves nothing (domain §9).
-fn unobserve(case: &mut Case, context: &Context, findings: &[Finding]) {
+fn unobserve(case: &mut Case, context: &Context, seen: &[Finding], overdue: &[Finding]) {
+    let known = |category| ALL.iter().any(|(categories, _)| categories.contains(category)) || deadline::CATEGORIES.contains(category);
     let gone: Vec<_> = case
         .dossier()
         .unresolved()
         .filter(|exception| exception.detected_by.is_none() && exception.no_longer_observed_at.is_none())
-        .filter(|exception| ALL.iter().any(|(categories, _)| categories.contains(&exception.category)))
-        .filter(|exception| !findings.iter().any(|finding| finding.is_about(exception)))
+        .filter(|exception| known(&exception.category))
+        .filter(|exception| !seen.iter().chain(overdue).any(|finding| finding.is_about(exception)))
         .map(|exception| exception.id)
         .collect();
     for id in gone {

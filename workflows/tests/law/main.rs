@@ -14,6 +14,7 @@ mod matrix;
 mod people;
 mod road;
 mod rollover;
+mod shifts;
 mod slips;
 mod times;
 mod walk;

@@ -81,6 +81,8 @@ impl Store {
                     ..drop_box.clone()
                 })
                 .collect(),
+            shift_now: None,
+            shift_named: None,
         }
     }
 

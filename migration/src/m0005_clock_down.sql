@@ -1,0 +1,13 @@
+DROP FUNCTION clock_send_back(uuid);
+DROP FUNCTION clock_settle(jsonb);
+DROP FUNCTION clock_advance(uuid, text, bigint, bigint, bigint, bigint);
+DROP FUNCTION clock_hold(jsonb);
+DROP FUNCTION clock_plan(jsonb, timestamptz);
+DROP FUNCTION clock_poll(jsonb);
+DROP FUNCTION clock_ask(uuid, uuid, uuid, uuid, timestamptz);
+DROP TABLE job_run;
+DROP FUNCTION guard_job_run();
+DROP FUNCTION job_run_may_move(text, text);
+DROP TABLE schedule;
+DROP FUNCTION guard_schedule();
+DROP SEQUENCE job_lease_term;

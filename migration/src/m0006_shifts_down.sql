@@ -1,0 +1,14 @@
+DROP FUNCTION IF EXISTS put_shift_summary(jsonb, jsonb);
+DROP FUNCTION IF EXISTS shifts_on_desk(uuid, timestamptz, jsonb, uuid[], boolean);
+DROP FUNCTION IF EXISTS shift_book(uuid, uuid);
+DROP FUNCTION IF EXISTS shift_parts(uuid, uuid);
+DROP FUNCTION IF EXISTS shift_now(uuid, timestamptz);
+DROP FUNCTION IF EXISTS slip_gaps_left(uuid, timestamptz, timestamptz, int);
+DROP INDEX IF EXISTS exception_slip_gap_once;
+DROP INDEX IF EXISTS session_closed_unreconciled;
+ALTER TABLE IF EXISTS table_inventory_session DROP CONSTRAINT IF EXISTS session_shift_is_the_casinos;
+DROP TABLE IF EXISTS shift_rundown_summary;
+DROP FUNCTION IF EXISTS guard_shift_summary();
+DROP TABLE IF EXISTS shift;
+DROP FUNCTION IF EXISTS guard_shift();
+DROP TABLE IF EXISTS shift_template;

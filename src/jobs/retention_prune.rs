@@ -1,0 +1,81 @@
+//! Deletes what has outlived its use: answers remembered under an `Idempotency-Key` (24 hours, api.md), and runs that ended well.
+
+use chrono::TimeDelta;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use workflows::case::Context;
+
+use super::Job;
+use crate::engine::Upkeep;
+use crate::error::Error;
+use crate::store::Tx;
+use crate::store::prune::Outlived;
+
+/// How long an answer is remembered.
+const KEYS_KEPT: TimeDelta = TimeDelta::hours(24);
+/// How long a run that ended well is kept, in days, unless the schedule says otherwise. A dead one stays until somebody has looked at it.
+const RUNS_KEPT_DAYS: u32 = 90;
+/// Rows deleted in one transaction: a few milliseconds' work, so that no command waits for it.
+const BATCH: i64 = 500;
+
+#[derive(Deserialize)]
+struct Params {
+    keep_runs_days: Option<u32>,
+}
+
+pub(super) async fn run(job: &Job<'_>) -> anyhow::Result<Value> {
+    let params = Params::deserialize(job.params)?;
+    let now = job.clock.now();
+    let outlived = Outlived {
+        keys_before: now - KEYS_KEPT,
+        runs_before: now - TimeDelta::days(params.keep_runs_days.unwrap_or(RUNS_KEPT_DAYS).into()),
+    };
+    let mut gone = Gone {
+        now: 0,
+        done: job.done,
+        total: None,
+    };
+    loop {
+        // Each batch is counted in its own transaction: an attempt that was cut off leaves no row uncounted, and none is counted twice.
+        gone = job.upkeep(&Batch { outlived, before: gone }).await?;
+        if gone.now == 0 {
+            return Ok(json!({ "removed": gone.done, "keys_before": outlived.keys_before, "runs_before": outlived.runs_before }));
+        }
+    }
+}
+
+struct Batch {
+    outlived: Outlived,
+    before: Gone,
+}
+
+#[derive(Clone, Copy)]
+struct Gone {
+    /// In this batch; 0 where nothing is left.
+    now: i64,
+    done: i64,
+    /// Counted once, by the first batch.
+    total: Option<i64>,
+}
+
+impl Upkeep for Batch {
+    type Done = Gone;
+
+    async fn tend(&self, tx: &Tx, context: &Context) -> Result<Gone, Error> {
+        let total = match self.before.total {
+            Some(total) => total,
+            None => self.before.done + tx.left_to_prune(context, self.outlived).await?,
+        };
+        let now = tx.prune(context, self.outlived, BATCH).await?;
+        let done = self.before.done + now;
+        Ok(Gone {
+            now,
+            done,
+            total: Some(total.max(done)),
+        })
+    }
+
+    fn how_far(&self, gone: &Gone) -> (i64, i64) {
+        (gone.done, gone.total.unwrap_or(gone.done))
+    }
+}
