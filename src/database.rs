@@ -217,6 +217,11 @@ async fn prove(db: &Db) -> Result<()> {
         "the fence between casinos has holes: {}",
         standing.fence.join("; ")
     );
+    ensure!(
+        standing.bridge.is_empty(),
+        "the bridge from finance to telemetry is not sound: {}",
+        standing.bridge.join("; ")
+    );
     Ok(())
 }
 
@@ -244,6 +249,8 @@ pub struct Standing {
     pub reach: Vec<String>,
     /// Tables the fence does not stand around; empty in a sound schema.
     pub fence: Vec<String>,
+    /// What is wrong with the bridge from finance to telemetry: its one trigger, and the index that keeps it from writing twice.
+    pub bridge: Vec<String>,
     /// The database's clock.
     pub at: DateTime<Utc>,
 }
@@ -276,6 +283,7 @@ SELECT jsonb_build_object(
             HAVING count(*) > 0
         ) AS faults),
     'fence', (SELECT COALESCE(jsonb_agg(table_name || ': ' || fault), '[]') FROM tenant_fence_report()),
+    'bridge', (SELECT COALESCE(jsonb_agg(fault), '[]') FROM bridge_report()),
     'at', clock_timestamp()) AS json
   FROM pg_catalog.pg_roles AS own
  WHERE own.rolname = current_user";

@@ -17,7 +17,7 @@ use axum::http::StatusCode;
 use serde_json::Value;
 use uuid::Uuid;
 use workflows::act::{self, Act};
-use workflows::case::{Changes, Context, Rows};
+use workflows::case::{Changes, Context};
 use workflows::event::Event;
 use workflows::refusal::Refusal;
 use workflows::role::Role;
@@ -32,7 +32,7 @@ use crate::clock::{Clock, new_id};
 use crate::error::Error;
 use crate::observe::CorrelationId;
 use crate::store::clockwork::Lease;
-use crate::store::desk::{AnswerRow, Ask, Opened, Opening, OutboxRow, Remembered, Writing};
+use crate::store::desk::{AnswerRow, Ask, Kind, Opened, Opening, OutboxRow, Remembered, Writing};
 use crate::store::list::Query;
 use crate::store::setup::Setup;
 use crate::store::{Db, Tx};
@@ -221,19 +221,33 @@ impl Engine {
         }
         let context = desk::context(opened.caller, opened.casino, self.clock.now())?;
         let changed = tx.apply(&context, setup, envelope.if_match).await?;
+        let settled = self.settle(&tx, envelope, changed.settles).await?;
         // Nothing changed, nothing to tell: the same rule as for a command.
         let told = changed.before.is_some() || changed.after.is_some();
+        let mut events = outbox(&context, envelope, &changed.events);
+        events.extend(outbox(&context, envelope, settled.events()));
         let writing = Writing {
-            insert: &Rows::default(),
-            update: &Rows::default(),
-            audit: told.then(|| audit::row(&context, envelope, changed.action, &[], changed.before, changed.after)),
-            outbox: outbox(&context, envelope, &changed.events),
+            insert: settled.insert(),
+            update: settled.update(),
+            audit: told.then(|| audit::of_rows(&context, envelope, changed.action, (changed.before, changed.after), &settled)),
+            outbox: events,
             answer: remembered(envelope, &context, &changed.answer),
             proved: Vec::new(),
         };
         tx.put(&writing).await?;
         tx.commit().await?;
         Ok(changed.answer)
+    }
+
+    /// Lets a session go on over evidence that a neighbour has just written: a table's last rating slip is closed, and the table closes.
+    async fn settle(&self, tx: &Tx, envelope: &Envelope, session: Option<Uuid>) -> Result<Changes, Error> {
+        let Some(id) = session else {
+            return Ok(Changes::default());
+        };
+        let ask = Ask::about(Kind::Session, id);
+        let opened = self.open(tx, envelope, &ask, true).await?;
+        let (_, changes) = Desk::lay(&ask, opened, Vec::new(), self.clock.now())?.close();
+        Ok(changes)
     }
 
     /// Reads without locks: the dossier as it is, judged by nobody.

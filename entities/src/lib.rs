@@ -9,20 +9,33 @@
 )]
 
 pub mod audit_log;
+pub mod buyin_telemetry;
 #[expect(
     clippy::struct_excessive_bools,
     reason = "a row is its columns; four policies of a casino are yes or no"
 )]
 pub mod casino;
+pub mod checkpoint;
 pub mod drop_box;
 pub mod drop_event;
 pub mod exception;
+pub mod financial_transaction;
+pub mod floor_layout;
+pub mod floor_layout_activation;
+pub mod floor_layout_pit;
+pub mod floor_layout_slot;
+pub mod floor_layout_version;
 pub mod gaming_table;
 pub mod idempotency_key;
 pub mod job_run;
+pub mod loyalty_balance;
+pub mod loyalty_ledger;
 pub mod manual_range;
+pub mod metric_stamp;
 pub mod outbox;
 pub mod par;
+pub mod player;
+pub mod rating_slip;
 pub mod report;
 pub mod rollup;
 pub mod rollup_mark;
@@ -39,6 +52,7 @@ pub mod snapshot;
 pub mod soft_count;
 pub mod staff;
 pub mod transition;
+pub mod visit;
 
 use sea_orm::{EntityTrait, IdenStatic, Iterable};
 
@@ -72,6 +86,20 @@ pub fn tables() -> Vec<(&'static str, Vec<&'static str>)> {
         table(session_pit::Entity),
         table(rollup_mark::Entity),
         table(rollup::Entity),
+        table(buyin_telemetry::Entity),
+        table(checkpoint::Entity),
+        table(metric_stamp::Entity),
+        table(player::Entity),
+        table(visit::Entity),
+        table(rating_slip::Entity),
+        table(financial_transaction::Entity),
+        table(loyalty_ledger::Entity),
+        table(loyalty_balance::Entity),
+        table(floor_layout::Entity),
+        table(floor_layout_version::Entity),
+        table(floor_layout_pit::Entity),
+        table(floor_layout_slot::Entity),
+        table(floor_layout_activation::Entity),
     ]
 }
 

@@ -38,6 +38,10 @@ const SCRIPTS: &[Script] = &[
     script!("m0005_clock"),
     script!("m0006_shifts"),
     script!("m0007_rollups"),
+    script!("m0008_neighbours"),
+    script!("m0009_telemetry"),
+    script!("m0010_metrics"),
+    script!("m0014_checkpoints"),
 ];
 
 #[derive(Clone, Copy)]

@@ -264,7 +264,8 @@ BEGIN
               ORDER BY b.id FOR NO KEY UPDATE;
         END IF;
         answer := answer || jsonb_build_object(
-            'dossiers', COALESCE((SELECT jsonb_agg(dossier(c, s, boxes, at) ORDER BY s.id) FROM table_inventory_session AS s
+            'dossiers', COALESCE((SELECT jsonb_agg(dossier(c, s, boxes, at) || jsonb_build_object('rating_slips', open_rating_slips(s)) ORDER BY s.id)
+                                    FROM table_inventory_session AS s
                                    WHERE s.casino_id = c.id AND s.id = ANY (sessions)), '[]'),
             'elsewhere', CASE WHEN kind = 'count'
                 THEN COALESCE((SELECT jsonb_agg(to_jsonb(x)) FROM papers_elsewhere(c.id, ids, papers) AS x), '[]') ELSE '[]' END);

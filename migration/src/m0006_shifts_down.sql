@@ -5,6 +5,7 @@ DROP FUNCTION IF EXISTS shift_parts(uuid, uuid);
 DROP FUNCTION IF EXISTS shift_now(uuid, timestamptz);
 DROP FUNCTION IF EXISTS slip_gaps_left(uuid, timestamptz, timestamptz, int);
 DROP INDEX IF EXISTS exception_slip_gap_once;
+DROP INDEX IF EXISTS session_without_shift;
 DROP INDEX IF EXISTS session_closed_unreconciled;
 ALTER TABLE IF EXISTS table_inventory_session DROP CONSTRAINT IF EXISTS session_shift_is_the_casinos;
 DROP TABLE IF EXISTS shift_rundown_summary;

@@ -41,6 +41,24 @@ impl Reader {
         hex(&Sha256::digest(&text)[..16])
     }
 
+    /// The tags a reader holds, as they were given out.
+    pub fn known_tags(&self) -> Vec<String> {
+        let told = self.if_none_match.as_deref().unwrap_or_default();
+        let tags = told.split(',').map(|tag| tag.trim().trim_start_matches("W/").trim_matches('"'));
+        tags.filter(|tag| !tag.is_empty()).map(ToOwned::to_owned).collect()
+    }
+
+    /// 304: what the reader holds is still so.
+    pub fn unchanged(tag: String) -> Response {
+        Answer {
+            status: StatusCode::NOT_MODIFIED,
+            body: serde_json::Value::Null,
+            etag: Some(tag),
+            replayed: false,
+        }
+        .bodiless()
+    }
+
     pub fn tagged(&self, body: &impl Serialize, tag: String) -> Response {
         let quoted = format!("\"{tag}\"");
         let known = self.if_none_match.as_deref().is_some_and(|tags| {
@@ -48,17 +66,24 @@ impl Reader {
                 .map(str::trim)
                 .any(|known| known == "*" || known.trim_start_matches("W/") == quoted)
         });
-        let mut answer = Answer {
+        if known {
+            return Self::unchanged(tag);
+        }
+        Answer {
             etag: Some(tag),
             ..Answer::ok(body)
         }
-        .into_response();
-        if known {
-            *answer.status_mut() = StatusCode::NOT_MODIFIED;
-            *answer.body_mut() = axum::body::Body::empty();
-            answer.headers_mut().remove(header::CONTENT_TYPE);
-            answer.headers_mut().remove(header::CONTENT_LENGTH);
-        }
-        answer
+        .into_response()
+    }
+}
+
+impl Answer {
+    /// Its status and its headers, and nothing to read.
+    fn bodiless(self) -> Response {
+        let mut response = self.into_response();
+        *response.body_mut() = axum::body::Body::empty();
+        response.headers_mut().remove(header::CONTENT_TYPE);
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        response
     }
 }

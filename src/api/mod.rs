@@ -3,16 +3,23 @@
 
 mod answer;
 mod audit;
+mod buyin_telemetry;
 mod casino;
+mod checkpoints;
 mod custody;
 pub mod docs;
 mod drop_boxes;
 mod exceptions;
 mod extract;
+mod financial_transactions;
+mod floor_layouts;
 mod health;
 mod job_runs;
 pub mod limit;
 mod machines;
+mod metrics;
+mod players;
+mod rating_slips;
 mod rollups;
 mod schedules;
 mod sessions;
@@ -25,6 +32,7 @@ mod staff;
 mod tables;
 mod timeline;
 mod view;
+mod visits;
 
 use std::time::Duration;
 
@@ -76,6 +84,14 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(exceptions::raise))
         .routes(routes!(exceptions::acknowledge))
         .routes(routes!(exceptions::resolve))
+        .routes(routes!(buyin_telemetry::log, buyin_telemetry::list))
+        .routes(routes!(buyin_telemetry::undo))
+        .routes(routes!(checkpoints::take, checkpoints::list))
+        .routes(routes!(checkpoints::delta))
+        .routes(routes!(metrics::tables))
+        .routes(routes!(metrics::pits))
+        .routes(routes!(metrics::casino))
+        .routes(routes!(metrics::summary))
         .routes(routes!(rollups::list));
     let rest = OpenApiRouter::new()
         .routes(routes!(casino::read, casino::patch))
@@ -101,6 +117,20 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(job_runs::list))
         .routes(routes!(job_runs::read))
         .routes(routes!(job_runs::retry))
+        .routes(routes!(players::list, players::create))
+        .routes(routes!(players::loyalty))
+        .routes(routes!(players::book))
+        .routes(routes!(visits::list, visits::start))
+        .routes(routes!(visits::close))
+        .routes(routes!(visits::convert))
+        .routes(routes!(rating_slips::list, rating_slips::open))
+        .routes(routes!(rating_slips::read, rating_slips::patch))
+        .routes(routes!(rating_slips::close))
+        .routes(routes!(financial_transactions::list, financial_transactions::record))
+        .routes(routes!(floor_layouts::list, floor_layouts::create))
+        .routes(routes!(floor_layouts::read))
+        .routes(routes!(floor_layouts::draw))
+        .routes(routes!(floor_layouts::activate))
         .routes(routes!(audit::list))
         .routes(routes!(machines::list))
         .routes(routes!(machines::read));

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use chrono::NaiveTime;
 use serde::{Deserialize, Deserializer};
 use strum::Display;
-use workflows::word::{DocumentKind, SlipKind, SnapshotKind};
+use workflows::event::{TelemetryKind, VisitKind};
+use workflows::word::{Direction, DocumentKind, SlipKind, SnapshotKind};
 
 /// Denomination in cents to pieces.
 pub type Pieces = BTreeMap<u64, u64>;
 
-/// A line of `day.jsonl`: who did what at which table, in the file's order.
+/// A line of `day.jsonl` or `telemetry.jsonl`: who did what at which table, in the file's order.
 #[derive(Clone, Debug)]
 pub struct ActLine {
     pub seq: u64,
@@ -103,6 +104,25 @@ acts! {
         documents: Vec<FoundPaper>,
     }
     StartClosing { by: String }
+    RegisterPlayer { by: String, player: String, name: String, #[serde(default)] loyalty_opt_out: bool }
+    StartVisit { by: String, visit: String, visit_kind: VisitKind, #[serde(default)] player: Option<String> }
+    OpenRatingSlip { by: String, rating_slip: String, visit: String, #[serde(default)] average_bet_cents: Option<i64> }
+    CloseRatingSlip { by: String, rating_slip: String }
+    CloseVisit { by: String, visit: String }
+    RecordTransaction {
+        by: String,
+        transaction: String,
+        rating_slip: String,
+        player: String,
+        direction: Direction,
+        amount_cents: i64,
+        #[serde(default)]
+        tender_type: Option<String>,
+    }
+    /// With an amount it adjusts, without one it takes back what is left.
+    CorrectTransaction { by: String, transaction: String, corrects: String, #[serde(default)] amount_cents: Option<i64> }
+    LogBuyin { by: String, buyin: String, telemetry_kind: TelemetryKind, amount_cents: i64, #[serde(default)] rating_slip: Option<String> }
+    UndoBuyin { by: String, buyin: String }
 }
 
 impl Act {
@@ -128,7 +148,16 @@ impl Act {
             | Self::DeliverBox { by, .. }
             | Self::ReceiveBox { by, .. }
             | Self::SoftCount { by, .. }
-            | Self::StartClosing { by } => Some(by),
+            | Self::StartClosing { by }
+            | Self::RegisterPlayer { by, .. }
+            | Self::StartVisit { by, .. }
+            | Self::OpenRatingSlip { by, .. }
+            | Self::CloseRatingSlip { by, .. }
+            | Self::CloseVisit { by, .. }
+            | Self::RecordTransaction { by, .. }
+            | Self::CorrectTransaction { by, .. }
+            | Self::LogBuyin { by, .. }
+            | Self::UndoBuyin { by, .. } => Some(by),
             Self::VerifyTray { .. } => None,
         }
     }
@@ -150,7 +179,16 @@ impl Act {
             | Self::ScheduleDrop { .. }
             | Self::DeliverBox { .. }
             | Self::ReceiveBox { .. }
-            | Self::StartClosing { .. } => Vec::new(),
+            | Self::StartClosing { .. }
+            | Self::RegisterPlayer { .. }
+            | Self::StartVisit { .. }
+            | Self::OpenRatingSlip { .. }
+            | Self::CloseRatingSlip { .. }
+            | Self::CloseVisit { .. }
+            | Self::RecordTransaction { .. }
+            | Self::CorrectTransaction { .. }
+            | Self::LogBuyin { .. }
+            | Self::UndoBuyin { .. } => Vec::new(),
         }
     }
 
@@ -175,7 +213,16 @@ impl Act {
             | Self::DepositSlip { .. }
             | Self::VoidSlip { .. }
             | Self::ScheduleDrop { .. }
-            | Self::StartClosing { .. } => Vec::new(),
+            | Self::StartClosing { .. }
+            | Self::RegisterPlayer { .. }
+            | Self::StartVisit { .. }
+            | Self::OpenRatingSlip { .. }
+            | Self::CloseRatingSlip { .. }
+            | Self::CloseVisit { .. }
+            | Self::RecordTransaction { .. }
+            | Self::CorrectTransaction { .. }
+            | Self::LogBuyin { .. }
+            | Self::UndoBuyin { .. } => Vec::new(),
         }
     }
 }

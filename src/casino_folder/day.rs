@@ -1,4 +1,4 @@
-//! `day.jsonl`, read against the folder's other files.
+//! `day.jsonl` and `telemetry.jsonl`, read against the folder's other files.
 
 use workflows::role::Role;
 
@@ -7,14 +7,14 @@ use super::act::{ActLine, read_act_line};
 use super::problem::{Column, Problem, json_problem};
 
 /// Every line is read, so that one run shows every mistake.
-pub(super) fn read_day(text: &str, folder: &Folder) -> Result<Vec<ActLine>, Vec<Problem>> {
+pub(super) fn read_day(file: &str, text: &str, folder: &Folder) -> Result<Vec<ActLine>, Vec<Problem>> {
     let (mut day, mut problems) = (Vec::<ActLine>::new(), Vec::new());
     for (number, text) in text.lines().enumerate().map(|(index, text)| (index + 1, text)) {
         if text.trim().is_empty() {
             continue;
         }
         match read_act_line(text) {
-            Err(error) => problems.push(json_problem("day.jsonl", number, &error)),
+            Err(error) => problems.push(json_problem(file, number, &error)),
             Ok(line) => {
                 let mut strangers = strangers(&line, folder);
                 if let Some(last) = day.last().filter(|last| last.seq >= line.seq) {
@@ -22,7 +22,7 @@ pub(super) fn read_day(text: &str, folder: &Folder) -> Result<Vec<ActLine>, Vec<
                     strangers.push(("seq", format!("{} does not follow {}", line.seq, last.seq)));
                 }
                 problems.extend(strangers.into_iter().map(|(field, message)| Problem {
-                    file: "day.jsonl".to_owned(),
+                    file: file.to_owned(),
                     line: Some(number as u64),
                     column: text.find(&format!("\"{field}\"")).map(|place| Column::At(place + 1)),
                     message,
@@ -32,6 +32,24 @@ pub(super) fn read_day(text: &str, folder: &Folder) -> Result<Vec<ActLine>, Vec<
         }
     }
     if problems.is_empty() { Ok(day) } else { Err(problems) }
+}
+
+/// Two files as one day: the acts of the second come at their hours, after the first file's acts of the same minute.
+pub(super) fn joined(day: Vec<ActLine>, more: Vec<ActLine>) -> Result<Vec<ActLine>, Vec<Problem>> {
+    let taken = day.last().zip(more.first()).filter(|(last, first)| first.seq <= last.seq);
+    if let Some((last, first)) = taken {
+        return Err(vec![Problem {
+            file: super::TELEMETRY.to_owned(),
+            line: None,
+            column: None,
+            message: format!("seq {} does not follow {}, the last of {}", first.seq, last.seq, super::DAY),
+        }]);
+    }
+    let mut all = day;
+    all.extend(more);
+    // Stable: within a minute the order is the files' own.
+    all.sort_by_key(|line| (line.at.starts_with("+1 "), line.at.trim_start_matches("+1 ").to_owned()));
+    Ok(all)
 }
 
 /// Names the folder's other files do not know, by the field that holds them.

@@ -1,5 +1,5 @@
 //! A casino as a folder of files: `casino.json`, `staff.csv`, `par-sheet.csv`, `drop-boxes.csv` and, where a day is to be
-//! played, `day.jsonl`.
+//! played, `day.jsonl`, with `telemetry.jsonl` beside it where the day is told of its players too.
 //!
 //! A mistake is answered with its file, line and column, and with every mistake that can be seen at once: somebody is going to
 //! mend the file by hand. The folder is read strictly (an unknown field or column is refused), because a misspelt `agreed_cents`
@@ -13,11 +13,14 @@ mod setup;
 use std::path::Path;
 
 pub use self::act::{Act, ActLine, FoundPaper, Pieces};
-use self::day::read_day;
+use self::day::{joined, read_day};
 use self::problem::keep;
 pub use self::problem::{Column, FolderError, Problem};
 pub use self::setup::{BoxRow, CasinoFile, MAX_TABLES, ParRow, ShiftRow, StaffRow, parse_par_sheet};
 use self::setup::{parse_boxes, parse_staff, read_casino};
+
+const DAY: &str = "day.jsonl";
+const TELEMETRY: &str = "telemetry.jsonl";
 
 /// Everything a folder says.
 #[derive(Clone, Debug)]
@@ -36,8 +39,19 @@ impl Folder {
     /// All five files, as `play` needs them.
     pub fn read(path: &Path) -> Result<Self, FolderError> {
         let mut folder = Self::read_setup(path)?;
-        let text = read_text(path, "day.jsonl")?;
-        folder.day = read_day(&text, &folder).map_err(FolderError)?;
+        let text = read_text(path, DAY)?;
+        folder.day = read_day(DAY, &text, &folder).map_err(FolderError)?;
+        Ok(folder)
+    }
+
+    /// The same, with the acts of `telemetry.jsonl` at their hours among the day's, where there is such a file.
+    pub fn read_with_telemetry(path: &Path) -> Result<Self, FolderError> {
+        let mut folder = Self::read(path)?;
+        if path.join(TELEMETRY).exists() {
+            let text = read_text(path, TELEMETRY)?;
+            let more = read_day(TELEMETRY, &text, &folder).map_err(FolderError)?;
+            folder.day = joined(std::mem::take(&mut folder.day), more).map_err(FolderError)?;
+        }
         Ok(folder)
     }
 

@@ -27,7 +27,34 @@ fn the_example_is_a_day_of_24_tables_47_sessions_and_816_acts() {
         (acts["create_session"], acts["soft_count"], acts["request_slip"], acts["void_slip"]),
         (47, 47, 62, 1)
     );
-    assert_eq!(acts.len(), 16, "the day uses every act there is");
+    assert_eq!(acts.len(), 16, "the day uses every act of the table context");
+}
+
+#[test]
+fn the_examples_telemetry_comes_at_its_hours_among_the_day() {
+    let day = example();
+    let whole = Folder::read_with_telemetry(&example_path()).unwrap();
+    assert_eq!(whole.day.len(), day.day.len() + 58);
+    let hour = |line: &ActLine| (line.at.starts_with("+1 "), line.at.trim_start_matches("+1 ").to_owned());
+    assert!(whole.day.is_sorted_by_key(hour));
+    let own: Vec<u64> = whole.day.iter().map(|line| line.seq).filter(|seq| *seq < 10_001).collect();
+    assert_eq!(
+        own,
+        day.day.iter().map(|line| line.seq).collect::<Vec<_>>(),
+        "the day's own order stands"
+    );
+    let acts: std::collections::BTreeSet<String> = whole.day.iter().map(|line| line.act.name()).collect();
+    assert_eq!(acts.len(), 16 + 9, "both together use every act there is");
+}
+
+#[test]
+fn telemetry_may_be_absent_and_never_takes_a_seq_of_the_day() {
+    let sketch = Sketch::of_example("telemetry");
+    assert_eq!(Folder::read_with_telemetry(&sketch.0).unwrap().day.len(), 816);
+    let line = r#"{"seq":816,"at":"07:00","shift":"day","table":"BJ-01","act":"undo_buyin","by":"PB-01","buyin":"B-1"}"#;
+    std::fs::write(sketch.0.join("telemetry.jsonl"), line).unwrap();
+    let error = Folder::read_with_telemetry(&sketch.0).unwrap_err().to_string();
+    assert_eq!(error, "telemetry.jsonl: seq 816 does not follow 816, the last of day.jsonl");
 }
 
 #[test]

@@ -52,18 +52,19 @@ const EVE: TimeDelta = TimeDelta::minutes(30);
 const LAPSE_TTL: Duration = Duration::from_hours(72);
 
 const NAME: &str = "casino-day";
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     ("casino.json", include_str!("../../examples/casino-day/casino.json")),
     ("staff.csv", include_str!("../../examples/casino-day/staff.csv")),
     ("par-sheet.csv", include_str!("../../examples/casino-day/par-sheet.csv")),
     ("drop-boxes.csv", include_str!("../../examples/casino-day/drop-boxes.csv")),
     ("day.jsonl", include_str!("../../examples/casino-day/day.jsonl")),
+    ("telemetry.jsonl", include_str!("../../examples/casino-day/telemetry.jsonl")),
 ];
 
 pub async fn run(args: &DemoArgs, config: Config) -> Result<ExitCode> {
     let begun = Instant::now();
     let folder = match &args.folder {
-        Some(named) => Folder::read(named)?,
+        Some(named) => Folder::read_with_telemetry(named)?,
         None => carried()?,
     };
     let config = apart(config);
@@ -180,7 +181,7 @@ async fn played(config: &Config, url: &str, folder: &Folder, finalize: bool, cou
 /// The carried folder, by way of the file system: one reader of folders is enough.
 fn carried() -> Result<Folder> {
     let scratch = env::temp_dir().join(format!("rundown-demo-{}-{}", process::id(), new_id()));
-    let folder = unpack(&scratch.join(NAME)).and_then(|path| Ok(Folder::read(&path)?));
+    let folder = unpack(&scratch.join(NAME)).and_then(|path| Ok(Folder::read_with_telemetry(&path)?));
     fs::remove_dir_all(&scratch).ok();
     folder
 }

@@ -185,6 +185,11 @@ async fn examine(chart: &mut Chart, database: &Database, remedy: &str) {
         "somebody changed the schema by hand: put its row security back",
     );
     chart.note(
+        "telemetry bridge",
+        free_of(&standing.bridge, "one trigger, one index"),
+        "somebody changed the schema by hand: put back what m0009_telemetry says, then `rundown backfill telemetry`",
+    );
+    chart.note(
         "clocks",
         skew(asked, standing.at, answered),
         "let both machines follow one time server",

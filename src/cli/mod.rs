@@ -1,5 +1,6 @@
 //! The commands, one file each. What a command was asked for goes to stdout, everything else to stderr.
 
+pub mod backfill;
 pub mod bootstrap;
 pub mod demo;
 pub mod doctor;
@@ -55,6 +56,7 @@ enum Command {
     Bootstrap(bootstrap::BootstrapArgs),
     Token(token::TokenArgs),
     Migrate(migrate::MigrateArgs),
+    Backfill(backfill::BackfillArgs),
     Schedules(schedules::SchedulesArgs),
     Jobs(jobs::JobsArgs),
     Doctor(doctor::DoctorArgs),
@@ -88,6 +90,7 @@ impl Command {
             Self::Bootstrap(args) => bootstrap::run(&args, &place.errand()?).await,
             Self::Token(args) => token::run(&args, &place.errand()?).await,
             Self::Migrate(args) => migrate::run(&args, &place.errand()?).await,
+            Self::Backfill(args) => backfill::run(&args, &place.errand()?).await,
             Self::Schedules(args) => schedules::run(&args, &place.errand()?).await,
             Self::Jobs(args) => jobs::run(&args, &place.errand()?).await,
         }

@@ -12,6 +12,7 @@ mod floor;
 mod key;
 mod money;
 mod pace;
+mod pit;
 mod progress;
 mod report;
 mod results;
@@ -55,7 +56,7 @@ pub struct PlayArgs {
 ///
 /// `issue` makes a token for a subject, `<casino>:<employee_no>` as `seed` writes it.
 pub async fn run(args: &PlayArgs, default_url: &str, issue: &Tokens<'_>) -> anyhow::Result<ExitCode> {
-    let folder = Folder::read(&args.folder)?;
+    let folder = Folder::read_with_telemetry(&args.folder)?;
     let url = args.url.as_deref().unwrap_or(default_url);
     let tokens = |employee_no: &str| issue(&format!("{}:{employee_no}", folder.casino.name));
     let outcome = play(&folder, url, &tokens, args.finalize, Progress::Shown).await?;

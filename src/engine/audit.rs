@@ -35,8 +35,57 @@ pub(super) fn row(
     }
 }
 
+/// What a change of rows changed, and what it let a session do.
+pub(super) fn of_rows(
+    context: &Context,
+    envelope: &Envelope,
+    action: &str,
+    (before, after): (Option<Value>, Option<Value>),
+    settled: &Changes,
+) -> AuditRow {
+    if settled.is_empty() {
+        return row(context, envelope, action, &[], before, after);
+    }
+    let (was, is) = told(settled);
+    row(
+        context,
+        envelope,
+        action,
+        &sessions(settled),
+        joined(before, was),
+        joined(after, is),
+    )
+}
+
+/// Both accounts as one: they speak of different tables.
+fn joined(rows: Option<Value>, more: Map<String, Value>) -> Option<Value> {
+    let mut all = match rows {
+        Some(Value::Object(rows)) => rows,
+        Some(_) | None => Map::new(),
+    };
+    all.extend(more);
+    (!all.is_empty()).then_some(Value::Object(all))
+}
+
+fn sessions(changes: &Changes) -> Vec<Uuid> {
+    changes.dossiers().iter().map(|dossier| dossier.session.id).collect()
+}
+
 /// What a judged command changed: of updated rows the columns that differ, of new rows everything they say.
 pub(super) fn of_changes(context: &Context, envelope: &Envelope, act: Act, changes: &Changes) -> AuditRow {
+    let (before, after) = told(changes);
+    let before = (!before.is_empty()).then_some(Value::Object(before));
+    row(
+        context,
+        envelope,
+        action(act, changes),
+        &sessions(changes),
+        before,
+        Some(Value::Object(after)),
+    )
+}
+
+fn told(changes: &Changes) -> (Map<String, Value>, Map<String, Value>) {
     let (before, mut after) = differences(&tables(changes.replaced()), &tables(changes.update()));
     for (table, rows) in tables(changes.insert()) {
         let rows: Vec<Value> = rows.into_iter().map(without_nulls).collect();
@@ -47,16 +96,7 @@ pub(super) fn of_changes(context: &Context, envelope: &Envelope, act: Act, chang
             }
         }
     }
-    let sessions: Vec<Uuid> = changes.dossiers().iter().map(|dossier| dossier.session.id).collect();
-    let before = (!before.is_empty()).then_some(Value::Object(before));
-    row(
-        context,
-        envelope,
-        action(act, changes),
-        &sessions,
-        before,
-        Some(Value::Object(after)),
-    )
+    (before, after)
 }
 
 /// A session's move is audited under its own verb, which its signature carries.

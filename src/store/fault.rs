@@ -67,7 +67,18 @@ impl From<DbErr> for Fault {
 }
 
 /// Keys two commands may race for; judged anew, the second finds what the first has written.
-const RACES: [&str; 3] = ["idempotency_key_pkey", "slip_request_once", "exception_slip_gap_once"];
+const RACES: [&str; 10] = [
+    "idempotency_key_pkey",
+    "slip_request_once",
+    "exception_slip_gap_once",
+    "buyin_key_once",
+    "financial_transaction_key_once",
+    "floor_layout_one_active",
+    "floor_layout_activation_request_once",
+    "floor_layout_version_numbered_once",
+    "rating_slip_one_open_per_table",
+    "visit_one_open_per_player",
+];
 
 fn sqlx_error(error: &DbErr) -> Option<&SqlxError> {
     if let DbErr::Conn(RuntimeErr::SqlxError(sqlx)) | DbErr::Exec(RuntimeErr::SqlxError(sqlx)) | DbErr::Query(RuntimeErr::SqlxError(sqlx)) =
@@ -110,6 +121,9 @@ fn constraint_refusal(constraint: &str, source: DbErr) -> Error {
         "schedule_casino_id_name_key" => Refusal::conflict("name_taken", "the casino has a schedule of that name"),
         "gaming_table_casino_id_label_key" | "drop_box_casino_id_label_key" => Refusal::conflict("label_taken", "the label is taken"),
         "shift_template_named_once" => Refusal::conflict("name_taken", "a shift template of that name exists"),
+        "player_numbered_once" => Refusal::conflict("player_no_taken", "a player of that number exists"),
+        "floor_layout_named_once" => Refusal::conflict("name_taken", "a floor layout of that name exists"),
+        "loyalty_one_accrual_per_slip" => workflows::loyalty::already_accrued(),
         "slip_replaced_once" => Refusal::conflict("already_replaced", "another slip stands for that void already"),
         "slip_number_once" => Refusal::conflict("number_taken", "the slip number is taken"),
         _ => {

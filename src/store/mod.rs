@@ -1,9 +1,13 @@
 //! The store: the only room that names SeaORM. It opens transactions, reads, and writes what was judged; it holds no rule.
 
+pub mod buyin;
+pub mod checkpoint;
 pub mod clockwork;
 pub mod desk;
 pub mod fault;
 pub mod list;
+pub mod metrics;
+pub mod neighbour;
 pub mod prune;
 pub mod rollups;
 pub mod setup;

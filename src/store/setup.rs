@@ -5,7 +5,7 @@
 
 mod casino;
 mod drop_box;
-mod form;
+pub(super) mod form;
 mod job_run;
 mod par_sheet;
 mod schedule;
@@ -22,6 +22,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use uuid::Uuid;
+use workflows::buyin::Entry;
 use workflows::case::Context;
 use workflows::event::Event;
 use workflows::shift_close::Line;
@@ -38,8 +39,10 @@ pub use self::staff::{Me, NewStaff, People, Person, PinHash, StaffChange};
 pub use self::table::{KnownTable, NewPar, NewTable, TableChange, Tables};
 
 use super::Tx;
+use super::checkpoint::NewCheckpoint;
 use super::fault::Fault;
 use super::list::{Page, Window};
+use super::neighbour::Neighbour;
 use crate::answer::Answer;
 use crate::error::Error;
 
@@ -47,27 +50,56 @@ use crate::error::Error;
 #[derive(Clone, Debug)]
 pub enum Setup {
     ChangeCasino(Box<CasinoChange>),
-    AddStaff { person: NewStaff, pin: Option<PinHash> },
-    ChangeStaff { id: Uuid, change: StaffChange },
-    SetPin { id: Uuid, pin: PinHash },
+    AddStaff {
+        person: NewStaff,
+        pin: Option<PinHash>,
+    },
+    ChangeStaff {
+        id: Uuid,
+        change: StaffChange,
+    },
+    SetPin {
+        id: Uuid,
+        pin: PinHash,
+    },
     AddTable(NewTable),
-    ChangeTable { id: Uuid, change: TableChange },
+    ChangeTable {
+        id: Uuid,
+        change: TableChange,
+    },
     ActivateTable(Uuid),
     DeactivateTable(Uuid),
-    SetPar { table_id: Uuid, par: NewPar },
+    SetPar {
+        table_id: Uuid,
+        par: NewPar,
+    },
     ImportParSheet(ParSheet),
     AddDropBox(NewDropBox),
     ReserveNumbers(NewRange),
     CloseRange(Uuid),
     AddShiftTemplate(NewShiftTemplate),
-    ChangeShiftTemplate { id: Uuid, change: ShiftTemplateChange },
+    ChangeShiftTemplate {
+        id: Uuid,
+        change: ShiftTemplateChange,
+    },
     OpenShift(ShiftOf),
     CloseShift(ShiftOf),
-    SettleShift { shift_id: Uuid, lines: Vec<Line> },
+    SettleShift {
+        shift_id: Uuid,
+        lines: Vec<Line>,
+    },
     AddSchedule(NewSchedule),
-    ChangeSchedule { id: Uuid, change: Box<ScheduleChange> },
+    ChangeSchedule {
+        id: Uuid,
+        change: Box<ScheduleChange>,
+    },
     RunSchedule(Uuid),
     RetryRun(Uuid),
+    LogBuyin(Box<Entry>),
+    UndoBuyin(Uuid),
+    TakeCheckpoint(Box<NewCheckpoint>),
+    /// Players, visits, rating slips and what else the neighbouring services own.
+    Neighbour(Box<Neighbour>),
 }
 
 /// What a change of the set-up came to. Where nothing differs from before, `before` and `after` are both none.
@@ -78,6 +110,8 @@ pub struct Changed {
     pub before: Option<Value>,
     pub after: Option<Value>,
     pub events: Vec<Event>,
+    /// The session whose evidence this change completes: it is settled in the same transaction.
+    pub settles: Option<Uuid>,
 }
 
 impl Tx {
@@ -106,11 +140,15 @@ impl Tx {
             Setup::ChangeSchedule { id, change } => self.change_schedule(context, *id, change, if_match).await,
             Setup::RunSchedule(id) => self.run_schedule(context, *id).await,
             Setup::RetryRun(id) => self.retry_run(context, *id, if_match).await,
+            Setup::LogBuyin(entry) => self.log_buyin(context, entry).await,
+            Setup::UndoBuyin(id) => self.undo_buyin(context, *id).await,
+            Setup::TakeCheckpoint(checkpoint) => self.take_checkpoint(context, checkpoint).await,
+            Setup::Neighbour(neighbour) => self.apply_neighbour(context, neighbour, if_match).await,
         }
     }
 
     /// Writes a new row, every column of it.
-    async fn insert<M, A>(&self, row: M) -> Result<M, Error>
+    pub(super) async fn insert<M, A>(&self, row: M) -> Result<M, Error>
     where
         M: ModelTrait + IntoActiveModel<A>,
         A: ActiveModelTrait<Entity = M::Entity> + ActiveModelBehavior + Send,
@@ -125,7 +163,7 @@ impl Tx {
     }
 
     /// Writes new rows in one statement; none need none.
-    async fn insert_all<M, A>(&self, rows: Vec<M>) -> Result<(), Error>
+    pub(super) async fn insert_all<M, A>(&self, rows: Vec<M>) -> Result<(), Error>
     where
         M: ModelTrait + IntoActiveModel<A>,
         A: ActiveModelTrait<Entity = M::Entity> + ActiveModelBehavior + Send,
@@ -143,7 +181,7 @@ impl Tx {
     }
 
     /// Writes the columns that differ, and no others: most of a row the application role may not change at all.
-    async fn replace<M, A>(&self, old: M, new: &M) -> Result<M, Error>
+    pub(super) async fn replace<M, A>(&self, old: M, new: &M) -> Result<M, Error>
     where
         M: ModelTrait + IntoActiveModel<A>,
         A: ActiveModelTrait<Entity = M::Entity> + ActiveModelBehavior + Send,
@@ -159,18 +197,19 @@ impl Tx {
 
 impl Changed {
     /// A new row, answered as it is.
-    fn created(action: &'static str, table: &str, answer: Answer) -> Self {
+    pub(super) fn created(action: &'static str, table: &str, answer: Answer) -> Self {
         Self {
             after: Some(json!({ table: [without_nulls(&answer.body)] })),
             before: None,
             action,
             answer,
             events: Vec::new(),
+            settles: None,
         }
     }
 
     /// A row that was `before` and is what is answered.
-    fn updated(action: &'static str, table: &str, before: &Value, answer: Answer) -> Self {
+    pub(super) fn updated(action: &'static str, table: &str, before: &Value, answer: Answer) -> Self {
         let changed = *before != answer.body;
         let (was, is) = (differing(before, &answer.body), differing(&answer.body, before));
         let rows = |row: Value| changed.then(|| json!({ table: [row] }));
@@ -180,10 +219,11 @@ impl Changed {
             action,
             answer,
             events: Vec::new(),
+            settles: None,
         }
     }
 
-    fn telling(self, event: Event) -> Self {
+    pub(super) fn telling(self, event: Event) -> Self {
         Self {
             events: vec![event],
             ..self
@@ -209,7 +249,7 @@ fn without_nulls(row: &Value) -> Value {
     )
 }
 
-fn expect_version(if_match: Option<i64>, current: i64) -> Result<(), Error> {
+pub(super) fn expect_version(if_match: Option<i64>, current: i64) -> Result<(), Error> {
     match if_match {
         Some(named) if named != current => Err(Error::VersionMismatch { current }),
         Some(_) | None => Ok(()),
@@ -217,17 +257,17 @@ fn expect_version(if_match: Option<i64>, current: i64) -> Result<(), Error> {
 }
 
 /// A row as JSON.
-fn json_of(row: &impl Serialize) -> Result<Value, Error> {
+pub(super) fn json_of(row: &impl Serialize) -> Result<Value, Error> {
     Ok(serde_json::to_value(row).map_err(Fault::unreadable)?)
 }
 
 /// A row in its other dress: an entity as the law's record, or back. Both have the columns' names.
-fn dressed<T: DeserializeOwned>(row: &impl Serialize) -> Result<T, Error> {
+pub(super) fn dressed<T: DeserializeOwned>(row: &impl Serialize) -> Result<T, Error> {
     Ok(serde_json::from_value(json_of(row)?).map_err(Fault::unreadable)?)
 }
 
 /// A page of rows read with one more than asked, which tells whether another page follows.
-fn page<T>(mut items: Vec<T>, window: Window, id: impl Fn(&T) -> Uuid) -> Page<T> {
+pub(super) fn page<T>(mut items: Vec<T>, window: Window, id: impl Fn(&T) -> Uuid) -> Page<T> {
     let limit = usize::try_from(window.limit).unwrap_or(usize::MAX);
     let more = items.len() > limit;
     items.truncate(limit);
@@ -239,6 +279,6 @@ fn page<T>(mut items: Vec<T>, window: Window, id: impl Fn(&T) -> Uuid) -> Page<T
 }
 
 /// The limit of a statement that reads one row more than the page holds.
-fn one_more(window: Window) -> i64 {
+pub(super) fn one_more(window: Window) -> i64 {
     i64::try_from(window.limit).unwrap_or(i64::MAX).saturating_add(1)
 }

@@ -219,10 +219,15 @@ fn nothing_else_writes_what_the_law_decides() {
         BTreeMap::new(),
         "no SQL of the program writes a judged row"
     );
-    let scripts: Vec<String> = naming(&sources("migration/src", "sql"), &writes).into_keys().collect();
+    let scripts = naming(&sources("migration/src", "sql"), &writes);
+    let beside: Vec<(&String, &Vec<String>)> = scripts.iter().filter(|(script, _)| !script.contains("desk")).collect();
+    // The bridge is a trigger, so what it brings late is flagged by one: finance's transaction must not have to wait for the daemon.
+    let late_buyins = ["INSERT INTO reconciliation_exception"];
     assert!(
-        scripts.iter().all(|script| script.contains("desk")),
-        "put_changes alone: {scripts:?}"
+        beside
+            .iter()
+            .all(|(script, found)| script.contains("m0009_telemetry") && **found == late_buyins),
+        "put_changes alone, and the bridge's LATE_EVENT: {beside:?}"
     );
     let models = [
         "session",

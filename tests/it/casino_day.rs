@@ -1,5 +1,7 @@
 //! A whole casino day through the daemon, and what must come of it: worked out here from the file alone, by other means than the law's.
 
+mod telemetry;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -284,7 +286,10 @@ struct Floor {
 
 impl Floor {
     async fn open() -> Self {
-        let folder = Folder::read(&folder()).expect("the folder");
+        Self::of(Folder::read(&folder()).expect("the folder")).await
+    }
+
+    async fn of(folder: Folder) -> Self {
         let cluster = Cluster::database().await;
         // The day's own morning: a day played across a gaming day's start would begin a new series of slip numbers.
         let clock = Clock::frozen("2026-03-06T12:00:00Z".parse::<DateTime<Utc>>().expect("an instant"));

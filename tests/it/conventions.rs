@@ -298,6 +298,8 @@ async fn whatever_creates_a_fact_needs_a_key() {
         below(&format!("sessions/{session}/rollover")),
         below("soft-counts"),
         below("slip-series/manual-ranges"),
+        below("buyin-telemetry"),
+        below("checkpoints"),
         "/api/v1/staff".to_owned(),
         "/api/v1/tables".to_owned(),
         format!("/api/v1/tables/{}/par", house.table("BJ-01")),
@@ -319,6 +321,8 @@ async fn whatever_creates_a_fact_needs_a_key() {
             "evidence_manifest": { "currency": {} },
         }),
         json!({ "kind": "fill", "count": 5 }),
+        json!({ "table_id": house.table("BJ-01"), "amount_cents": 2_000, "telemetry_kind": "GRIND_BUYIN", "idempotency_key": "k-1" }),
+        json!({}),
         json!({ "employee_no": "PB-09", "name": "Alder", "role": "pit_boss" }),
         json!({ "label": "PK-01", "type": "poker" }),
         json!({ "par_cents": 100 }),
@@ -627,7 +631,7 @@ async fn a_list_is_walked_page_by_page_and_shows_each_row_once() {
     );
 }
 
-const LISTS: [&str; 8] = [
+const LISTS: [&str; 13] = [
     "/api/v1/table-context/sessions",
     "/api/v1/table-context/slips",
     "/api/v1/table-context/drops",
@@ -636,6 +640,11 @@ const LISTS: [&str; 8] = [
     "/api/v1/staff",
     "/api/v1/tables",
     "/api/v1/drop-boxes",
+    "/api/v1/players",
+    "/api/v1/visits",
+    "/api/v1/rating-slips",
+    "/api/v1/financial-transactions",
+    "/api/v1/floor-layouts",
 ];
 
 #[tokio::test]

@@ -83,10 +83,17 @@ async fn furnished() -> Furnished {
         .await
         .expect(201);
 
+    let buyin =
+        json!({ "table_id": house.table("BJ-02"), "amount_cents": 2_000, "telemetry_kind": "GRIND_BUYIN", "idempotency_key": "k-1" });
+    house.post("PB-01", "buyin-telemetry", buyin).await.expect(201);
+    house.post("PB-01", "checkpoints", json!({})).await.expect(201);
+
     let schedule = json!({ "name": "Prune", "job_kind": "retention_prune", "cron": "0 4 * * *" });
     let schedule = id(house.person("AD-01").post("/api/v1/schedules", schedule).await.expect(201));
     let run = format!("/api/v1/schedules/{schedule}/run");
     house.person("AD-01").post(&run, json!({})).await.expect(201);
+
+    neighbours(&house).await;
 
     let tables = tenant_tables(&house.cluster.owner().await).await;
     Furnished {
@@ -96,6 +103,41 @@ async fn furnished() -> Furnished {
         open_slip,
         tables,
     }
+}
+
+/// Somebody plays at the live table, pays, collects points, and goes; and the floor stands by a layout.
+async fn neighbours(house: &House) {
+    let boss = house.person("PB-01");
+    let post = async |path: &str, body: Value| id(boss.post(path, body).await.expect(201));
+    let player = post("/api/v1/players", json!({ "player_no": "P-1", "name": "Rowan" })).await;
+    let visit = json!({ "visit_kind": "gaming_identified_rated", "player_id": player });
+    let visit = post("/api/v1/visits", visit).await;
+    let slip = post(
+        "/api/v1/rating-slips",
+        json!({ "visit_id": visit, "table_id": house.table("BJ-02") }),
+    )
+    .await;
+    let money = json!({ "player_id": player, "rating_slip_id": slip, "direction": "in", "amount_cents": 100 });
+    post("/api/v1/financial-transactions", money).await;
+    let gift = json!({ "player_id": player, "points": 5, "reason": "promotion" });
+    boss.post("/api/v1/loyalty/ledger", gift).await.expect(201);
+    boss.post(&format!("/api/v1/rating-slips/{slip}/close"), json!({}))
+        .await
+        .expect(200);
+    boss.post(&format!("/api/v1/visits/{visit}/close"), json!({})).await.expect(200);
+    let admin = house.person("AD-01");
+    let layout = id(admin.post("/api/v1/floor-layouts", json!({ "name": "Day" })).await.expect(201));
+    let slots = ["BJ-01", "BJ-02", "BJ-03"]
+        .map(|table| json!({ "slot_label": table, "game_type": "blackjack", "pit": "Pit 9", "preferred_table_id": house.table(table) }));
+    let drawing = json!({ "pits": [{ "label": "Pit 9" }], "slots": slots });
+    admin
+        .post(&format!("/api/v1/floor-layouts/{layout}/versions"), drawing)
+        .await
+        .expect(201);
+    admin
+        .post(&format!("/api/v1/floor-layouts/{layout}/activate"), json!({}))
+        .await
+        .expect(200);
 }
 
 /// Every table with a casino in it, and the casinos themselves.
@@ -207,7 +249,7 @@ async fn nobody_writes_without_a_context_or_across_the_fence() {
     let nobody = standing_in(&app, BEFORE_ANY_CASINO).await;
     let across = standing_in(&app, Some(furnished.house.other.casino)).await;
     for table in furnished.filled() {
-        let copy = copy_of_a_row(&owner, table).await;
+        let copy = copy_of_a_row(&owner, table, furnished.house.home.casino).await;
         for (tx, who) in [(&nobody, "nobody"), (&across, "the other casino")] {
             assert_eq!(try_out(tx, &copy).await, Err("42501".to_owned()), "{table}, inserted as {who}");
             let column = column_to_change(&owner, table).await;
@@ -238,11 +280,15 @@ fn assert_harmless(outcome: &Result<u64, String>, what: &str) {
 }
 
 /// An INSERT of a row that exists, in its first state and under a new id, without the columns Postgres fills itself.
-async fn copy_of_a_row(owner: &DatabaseConnection, table: &str) -> String {
+async fn copy_of_a_row(owner: &DatabaseConnection, table: &str, casino: Uuid) -> String {
     let sql = "SELECT jsonb_agg(quote_ident(column_name)) AS json FROM information_schema.columns
                 WHERE table_schema = 'public' AND table_name = $1 AND is_identity = 'NO'";
     let columns: Vec<String> = serde_json::from_value(ask(owner, sql, [table.into()]).await).expect("columns");
-    let row = ask(owner, &format!("SELECT to_jsonb(t) AS json FROM {table} AS t LIMIT 1"), []).await;
+    let of_casino = format!(
+        "SELECT to_jsonb(t) AS json FROM {table} AS t WHERE {} = '{casino}' LIMIT 1",
+        tenant(table)
+    );
+    let row = ask(owner, &of_casino, []).await;
     let mut row = row.as_object().expect("a row").clone();
     row.entry("id").and_modify(|value| *value = json!(new_id()));
     // The guards refuse a row that begins in the middle of its way, before the fence is asked: it has to be one they let pass.

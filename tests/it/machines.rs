@@ -30,8 +30,9 @@ fn the_drawings_are_the_law() {
 const PREFACE: &str = "\
 # The machines
 
-The states of a session, a slip, a removed drop box and an exception, and every edge between them; there are no others. This page is drawn
-from the tables of edges that decide (`workflows/src/session.rs`, `slip.rs`, `drop_box.rs`, `exception.rs`); a test keeps it current, and
+The states of a session, a slip, a removed drop box, an exception, a visit and a rating slip, and every edge between them; there are no
+others. This page is drawn from the tables of edges that decide (`workflows/src/session.rs`, `slip.rs`, `drop_box.rs`, `exception.rs`,
+`visit.rs`, `rating_slip.rs`); a test keeps it current, and
 `RUNDOWN_UPDATE_DOCS=1 cargo test --test it machines` draws it again. `rundown workflow <name>` and `GET /api/v1/workflows/{name}` give
 each machine as Mermaid, DOT and JSON.
 

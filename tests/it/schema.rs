@@ -11,14 +11,15 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::{Value, json};
 use strum::VariantArray;
 use utoipa::PartialSchema;
+use workflows::event::{LedgerReason, RatingSlipStatus, TelemetryKind, TelemetrySource, VisitKind};
 use workflows::machine::{Edge, Machine};
 use workflows::record;
 use workflows::role::Role;
 use workflows::timetable::{CatchUp, FoldPolicy, GapPolicy};
 use workflows::word::{
-    BankMode, BoxKind, Category, CloseReason, CountStanding, CountStatus, ExceptionStatus, GameType, JobKind, Method, MetricGrade, Overlap,
-    ReasonCode, RollupBy, RollupGrain, RunStatus, ShiftStatus, SlipKind, SlipPurpose, SlipScope, SlipStatus, SnapshotKind, StaffStatus,
-    Status, SubjectKind, SummaryStatus, TableStatus, TemplateStatus, Trigger,
+    BankMode, BoxKind, Category, CloseReason, CountStanding, CountStatus, Direction, ExceptionStatus, GameType, JobKind, Method,
+    MetricGrade, Overlap, ReasonCode, RollupBy, RollupGrain, RunStatus, ShiftStatus, SlipKind, SlipPurpose, SlipScope, SlipStatus,
+    SnapshotKind, StaffStatus, Status, SubjectKind, SummaryStatus, TableStatus, TemplateStatus, TransactionKind, Trigger,
 };
 use workflows::{session, slip};
 
@@ -160,7 +161,7 @@ async fn the_entities_are_the_tables() {
 #[tokio::test]
 async fn a_record_of_the_law_is_its_table_field_for_column() {
     let tables = columns("BASE TABLE").await;
-    let records: [(&str, BTreeSet<String>, &[&str]); 15] = [
+    let records: [(&str, BTreeSet<String>, &[&str]); 16] = [
         ("casino", fields::<record::Casino>(), &[]),
         // What proves a person is not the law's to know.
         (
@@ -189,6 +190,7 @@ async fn a_record_of_the_law_is_its_table_field_for_column() {
         // A lease is between the daemons.
         ("job_run", fields::<record::JobRun>(), &["lease_term", "leased_until"]),
         ("rollup", fields::<workflows::rollup::Rollup>(), &[]),
+        ("table_buyin_telemetry", fields::<workflows::buyin::Buyin>(), &[]),
     ];
     for (table, fields, differences) in records {
         let more = fields.difference(&tables[table]).map(|field| format!("-{field}"));
@@ -391,6 +393,15 @@ fn vocabularies() -> Vec<(&'static str, &'static str, BTreeSet<String>)> {
         ("shift_rundown_summary", "metric_grade", words::<MetricGrade>()),
         ("rollup", "grain", words::<RollupGrain>()),
         ("rollup", "by", words::<RollupBy>()),
+        ("visit", "visit_kind", words::<VisitKind>()),
+        ("rating_slip", "game_type", words::<GameType>()),
+        ("rating_slip", "status", words::<RatingSlipStatus>()),
+        ("player_financial_transaction", "direction", words::<Direction>()),
+        ("player_financial_transaction", "kind", words::<TransactionKind>()),
+        ("loyalty_ledger", "reason", words::<LedgerReason>()),
+        ("floor_layout_slot", "game_type", words::<GameType>()),
+        ("table_buyin_telemetry", "telemetry_kind", words::<TelemetryKind>()),
+        ("table_buyin_telemetry", "source", words::<TelemetrySource>()),
     ]
 }
 

@@ -60,6 +60,22 @@ acts! {
     RAISE_EXCEPTION = "exception.raise", [PitBoss, CountTeam, Compliance, Admin];
     ACKNOWLEDGE_EXCEPTION = "exception.acknowledge", [Compliance, Admin];
     RESOLVE_EXCEPTION = "exception.resolve", [Compliance, Admin];
+    /// Buy-ins as the pit sees them, entered by hand; whoever enters one may take it back.
+    LOG_BUYIN = "buyin.log", [PitBoss, Admin];
+    UNDO_BUYIN = "buyin.undo", [PitBoss, Admin];
+    /// Mid-shift figures, kept to be compared with.
+    TAKE_CHECKPOINT = "checkpoint.take", [PitBoss, Admin];
+    REGISTER_PLAYER = "player.register", [PitBoss, Cashier, Admin];
+    START_VISIT = "visit.start", [PitBoss, Admin];
+    CLOSE_VISIT = "visit.close", [PitBoss, Admin];
+    CONVERT_VISIT = "visit.convert", [PitBoss, Admin];
+    OPEN_RATING_SLIP = "rating_slip.open", [PitBoss, Admin];
+    CHANGE_RATING_SLIP = "rating_slip.change", [PitBoss, Admin];
+    CLOSE_RATING_SLIP = "rating_slip.close", [PitBoss, Admin];
+    RECORD_TRANSACTION = "finance.record", [Cashier, PitBoss, Admin];
+    APPEND_POINTS = "loyalty.append", [PitBoss, Admin];
+    DRAW_LAYOUT = "floor_layout.draw", [Admin];
+    ACTIVATE_LAYOUT = "floor_layout.activate", [Admin];
     /// Casino settings, staff, tables, par, boxes.
     SET_UP = "setup.change", [Admin];
     /// Schedules, and runs asked for by hand.

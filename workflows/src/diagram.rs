@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::machine::{Edge, Machine};
 use crate::word::Trigger;
-use crate::{drop_box, exception, session, slip};
+use crate::{drop_box, exception, rating_slip, session, slip, visit};
 
 /// The names of all machines.
-pub const NAMES: [&str; 4] = ["session", "slip", "drop_box", "exception"];
+pub const NAMES: [&str; 6] = ["session", "slip", "drop_box", "exception", "visit", "rating_slip"];
 
 /// How a machine is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub fn draw(name: &str, format: Format) -> Option<String> {
         "slip" => Some(render(&slip::MACHINE, format)),
         "drop_box" => Some(render(&drop_box::MACHINE, format)),
         "exception" => Some(render(&exception::MACHINE, format)),
+        "visit" => Some(render(&visit::MACHINE, format)),
+        "rating_slip" => Some(render(&rating_slip::MACHINE, format)),
         _ => None,
     }
 }

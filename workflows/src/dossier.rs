@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::event::RatingSlipStatus;
 use crate::record::{Drop, DropBox, Exception, Report, Session, Shift, Signature, Slip, Snapshot, SoftCount, Table};
 use crate::word::{Category, CountStanding, ExceptionStatus, SlipKind, SnapshotKind, Status};
 
@@ -61,6 +62,18 @@ pub struct Dossier {
     pub exceptions: Vec<Exception>,
     pub signatures: Vec<Signature>,
     pub report: Option<Report>,
+    /// Who is still rated at the table: slips begun in this session, or handed on to it by a rollover. A forced close leaves its own behind.
+    #[serde(default)]
+    pub rating_slips: Vec<OpenRatingSlip>,
+}
+
+/// A rating slip as a session's close sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenRatingSlip {
+    pub id: Uuid,
+    pub visit_id: Uuid,
+    pub status: RatingSlipStatus,
+    pub started_at: DateTime<Utc>,
 }
 
 impl Dossier {
@@ -77,6 +90,7 @@ impl Dossier {
             exceptions: Vec::new(),
             signatures: Vec::new(),
             report: None,
+            rating_slips: Vec::new(),
         }
     }
 

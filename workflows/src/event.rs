@@ -3,8 +3,10 @@
 //! A variant is one event, its fields the catalog's payload keys. `casino_id` and `at` are added to every payload.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use strum::{Display, EnumString, VariantArray};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::chipset::Chipset;
@@ -174,6 +176,18 @@ pub enum Event {
     },
     #[serde(rename = "table.deactivated")]
     TableDeactivated { table_id: Uuid },
+    #[serde(rename = "table.buyin_logged")]
+    BuyinLogged {
+        telemetry_id: Uuid,
+        table_id: Uuid,
+        gaming_day: NaiveDate,
+        telemetry_kind: TelemetryKind,
+        source: TelemetrySource,
+        amount_cents: i64,
+        visit_id: Option<Uuid>,
+        rating_slip_id: Option<Uuid>,
+        occurred_at: DateTime<Utc>,
+    },
     #[serde(rename = "shift.opened")]
     ShiftOpened {
         shift_id: Uuid,
@@ -206,11 +220,193 @@ pub enum Event {
         pit: Option<String>,
         version: i64,
     },
+    #[serde(rename = "visit.created")]
+    VisitCreated {
+        visit_id: Uuid,
+        /// None for a ghost.
+        player_id: Option<Uuid>,
+        visit_kind: VisitKind,
+        started_at: DateTime<Utc>,
+    },
+    #[serde(rename = "visit.closed")]
+    VisitClosed {
+        visit_id: Uuid,
+        /// None for a ghost.
+        player_id: Option<Uuid>,
+        visit_kind: VisitKind,
+        ended_at: DateTime<Utc>,
+    },
+    #[serde(rename = "visit.converted")]
+    VisitConverted {
+        visit_id: Uuid,
+        player_id: Uuid,
+        from_kind: VisitKind,
+        to_kind: VisitKind,
+    },
+    #[serde(rename = "visit.checked_in")]
+    VisitCheckedIn {
+        visit_id: Uuid,
+        player_id: Uuid,
+        started_at: DateTime<Utc>,
+    },
+    #[serde(rename = "visit.checked_out")]
+    VisitCheckedOut {
+        visit_id: Uuid,
+        player_id: Uuid,
+        started_at: DateTime<Utc>,
+        ended_at: DateTime<Utc>,
+        duration_minutes: i64,
+    },
+    #[serde(rename = "rating_slip.created")]
+    RatingSlipCreated {
+        rating_slip_id: Uuid,
+        visit_id: Uuid,
+        table_id: Uuid,
+        status: RatingSlipStatus,
+    },
+    #[serde(rename = "rating_slip.updated")]
+    RatingSlipUpdated {
+        rating_slip_id: Uuid,
+        visit_id: Uuid,
+        /// Cents: the catalog's key has no unit, and all money here is cents.
+        average_bet: Option<i64>,
+        minutes_played: i64,
+        game_type: GameType,
+        status: RatingSlipStatus,
+    },
+    #[serde(rename = "rating_slip.closed")]
+    RatingSlipClosed {
+        rating_slip_id: Uuid,
+        visit_id: Uuid,
+        end_time: DateTime<Utc>,
+        /// Seconds.
+        total_duration: i64,
+        /// Cents.
+        average_bet: Option<i64>,
+        status: RatingSlipStatus,
+    },
+    #[serde(rename = "loyalty.ledger_appended")]
+    LedgerAppended {
+        ledger_id: Uuid,
+        player_id: Uuid,
+        /// Negative for a correction.
+        points_earned: i64,
+        reason: LedgerReason,
+        rating_slip_id: Option<Uuid>,
+        visit_id: Option<Uuid>,
+    },
+    #[serde(rename = "loyalty.balance_updated")]
+    BalanceUpdated {
+        player_id: Uuid,
+        balance: i64,
+        balance_delta: i64,
+        tier: Option<String>,
+    },
+    #[serde(rename = "floor_layout.activated")]
+    FloorLayoutActivated {
+        layout_id: Uuid,
+        layout_version_id: Uuid,
+        activated_by: Uuid,
+        activated_at: DateTime<Utc>,
+        pits: Vec<LaidPit>,
+        table_slots: Vec<LaidSlot>,
+    },
+    #[serde(rename = "finance.transaction_created")]
+    TransactionCreated {
+        transaction_id: Uuid,
+        player_id: Uuid,
+        /// Cents (domain §13).
+        amount: i64,
+        tender_type: Option<String>,
+        gaming_day: NaiveDate,
+        visit_id: Option<Uuid>,
+    },
+    #[serde(rename = "finance.outbox_processed")]
+    FinanceOutboxProcessed {
+        outbox_id: Uuid,
+        ledger_id: Uuid,
+        event_type: String,
+        attempt_count: i32,
+        processed_at: DateTime<Utc>,
+    },
+}
+
+/// A pit as a floor layout draws it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LaidPit {
+    pub pit_id: Uuid,
+    pub label: String,
+    pub sequence: i32,
+}
+
+/// A place for a table in a floor layout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LaidSlot {
+    pub slot_id: Uuid,
+    pub slot_label: String,
+    pub game_type: GameType,
+    pub pit_id: Option<Uuid>,
+    pub preferred_table_id: Option<Uuid>,
+}
+
+/// Why a player is in the house (seed 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Display, EnumString, VariantArray, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum VisitKind {
+    /// Known, and not at a table.
+    RewardIdentified,
+    /// Known, and rated at the tables.
+    GamingIdentifiedRated,
+    /// Nobody knows who plays.
+    GamingGhostUnrated,
+}
+
+/// The life of a rating slip (seed 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Display, EnumString, VariantArray, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum RatingSlipStatus {
+    Open,
+    Paused,
+    Closed,
+}
+
+/// Why points were booked (seed 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Display, EnumString, VariantArray, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum LedgerReason {
+    MidSession,
+    SessionEnd,
+    ManualAdjustment,
+    Promotion,
+    Correction,
+}
+
+/// What a buy-in entry is: linkage decides, never the amount (domain §10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Display, EnumString, VariantArray, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
+pub enum TelemetryKind {
+    RatedBuyin,
+    GrindBuyin,
+    RatedAdjustment,
+    GrindAdjustment,
+}
+
+/// Who wrote a buy-in entry (domain §10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Display, EnumString, VariantArray, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum TelemetrySource {
+    FinanceBridge,
+    ManualOps,
 }
 
 impl Event {
-    /// The resource whose detail channel `{casino_id}:{resource_id}` carries the event beside the casino's own; none where only the casino's
-    /// does.
+    /// What the event is about: events of one resource keep their order among themselves, and its detail channel
+    /// `{casino_id}:{resource_id}` carries those that the catalog sends there. None where only the casino as a whole is meant.
     pub fn resource_id(&self) -> Option<Uuid> {
         match self {
             Self::SessionCreated { table_id, .. }
@@ -233,24 +429,81 @@ impl Event {
             | Self::RundownComputed { table_id, .. }
             | Self::RundownFinalized { table_id, .. }
             | Self::TableActivated { table_id, .. }
-            | Self::TableDeactivated { table_id } => Some(*table_id),
+            | Self::TableDeactivated { table_id }
+            | Self::BuyinLogged { table_id, .. } => Some(*table_id),
             Self::ShiftOpened { shift_id, .. } | Self::ShiftClosed { shift_id, .. } | Self::ShiftRundownReady { shift_id, .. } => {
                 Some(*shift_id)
             }
             Self::RollupUpdated { table_id, shift_id, .. } => table_id.or(*shift_id),
+            Self::VisitCreated { visit_id, .. }
+            | Self::VisitClosed { visit_id, .. }
+            | Self::VisitConverted { visit_id, .. }
+            | Self::VisitCheckedIn { visit_id, .. }
+            | Self::VisitCheckedOut { visit_id, .. } => Some(*visit_id),
+            Self::RatingSlipCreated { rating_slip_id, .. }
+            | Self::RatingSlipUpdated { rating_slip_id, .. }
+            | Self::RatingSlipClosed { rating_slip_id, .. } => Some(*rating_slip_id),
+            Self::LedgerAppended { player_id, .. }
+            | Self::BalanceUpdated { player_id, .. }
+            | Self::TransactionCreated { player_id, .. } => Some(*player_id),
+            Self::FloorLayoutActivated { layout_id, .. } => Some(*layout_id),
+            Self::FinanceOutboxProcessed { ledger_id, .. } => Some(*ledger_id),
         }
     }
 
-    /// Channels as the catalog gives them: a rundown goes to the table alone, activation to the casino alone.
+    /// Channels as the catalog gives them.
     pub fn channels(&self, casino_id: Uuid) -> Vec<String> {
         let casino = casino_id.to_string();
         let resource = self.resource_id().map(|id| format!("{casino_id}:{id}"));
-        if matches!(self, Self::InventoryRundownRecorded { .. }) {
-            resource.into_iter().collect()
-        } else if matches!(self, Self::TableActivated { .. } | Self::TableDeactivated { .. }) {
-            vec![casino]
-        } else {
-            std::iter::once(casino).chain(resource).collect()
+        match self.audience() {
+            Audience::Both => std::iter::once(casino).chain(resource).collect(),
+            Audience::Casino => vec![casino],
+            Audience::Resource => resource.into_iter().collect(),
+            Audience::Internal => vec![format!("{casino_id}:{INTERNAL}")],
+        }
+    }
+
+    /// Which of the two channels the catalog names for the event.
+    pub const fn audience(&self) -> Audience {
+        match self {
+            Self::SessionCreated { .. }
+            | Self::SessionAdvanced { .. }
+            | Self::InventoryOpen { .. }
+            | Self::InventoryClose { .. }
+            | Self::FillRequested { .. }
+            | Self::FillCompleted { .. }
+            | Self::CreditRequested { .. }
+            | Self::CreditCompleted { .. }
+            | Self::SlipAdvanced { .. }
+            | Self::DropScheduled { .. }
+            | Self::DropRemoved { .. }
+            | Self::DropDelivered { .. }
+            | Self::DropReceived { .. }
+            | Self::DropCounted { .. }
+            | Self::ExceptionRaised { .. }
+            | Self::ExceptionResolved { .. }
+            | Self::RundownComputed { .. }
+            | Self::RundownFinalized { .. }
+            | Self::BuyinLogged { .. }
+            | Self::ShiftOpened { .. }
+            | Self::ShiftClosed { .. }
+            | Self::ShiftRundownReady { .. }
+            | Self::RollupUpdated { .. }
+            | Self::VisitClosed { .. }
+            | Self::VisitConverted { .. }
+            | Self::VisitCheckedOut { .. }
+            | Self::RatingSlipUpdated { .. }
+            | Self::RatingSlipClosed { .. }
+            | Self::LedgerAppended { .. }
+            | Self::TransactionCreated { .. } => Audience::Both,
+            Self::TableActivated { .. }
+            | Self::TableDeactivated { .. }
+            | Self::VisitCreated { .. }
+            | Self::VisitCheckedIn { .. }
+            | Self::RatingSlipCreated { .. }
+            | Self::FloorLayoutActivated { .. } => Audience::Casino,
+            Self::InventoryRundownRecorded { .. } | Self::BalanceUpdated { .. } => Audience::Resource,
+            Self::FinanceOutboxProcessed { .. } => Audience::Internal,
         }
     }
 
@@ -266,4 +519,20 @@ impl Event {
         }
         payload
     }
+}
+
+/// The resource part of the channel for what the catalog calls internal: worker monitoring, which is nobody's but an admin's.
+pub const INTERNAL: &str = "internal";
+
+/// Where an event is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// On the casino's channel and on its resource's.
+    Both,
+    /// On the casino's alone.
+    Casino,
+    /// On its resource's alone.
+    Resource,
+    /// On the casino's internal channel alone.
+    Internal,
 }

@@ -13,7 +13,8 @@ use crate::session::{self, Move};
 use crate::snapshot::{self, TrayCount};
 use crate::word::{CloseReason, SlipStatus, SnapshotKind, Status, SubjectKind, Trigger};
 
-/// CLOSING → CLOSED as a rollover takes it: all its gates but `slips_settled`, since a slip in flight passes to the second session.
+/// CLOSING → CLOSED as a rollover takes it: all its gates but `slips_settled` and `rating_slips_closed`, since a slip in flight
+/// and whoever still plays pass to the second session.
 static ROLLED_CLOSE: Edge<Status> = Edge {
     verb: "rollover",
     from: Some(Status::Closing),
@@ -49,6 +50,8 @@ pub fn roll_over(first: &mut Case, context: &Context, given: &Rollover, cosigner
     session::advance(&mut second, context, &step(Status::Opening))?;
     snapshot::count(&mut second, context, &tray(given, SnapshotKind::Open), Some(cosigner))?;
     hand_over_slips(first, &mut second);
+    // Who plays, plays on: their rating slips are the table's, and so the second session's from now on.
+    second.dossier_mut().rating_slips = std::mem::take(&mut first.dossier_mut().rating_slips);
     let (first_id, second_id) = (first.session().id, second.session().id);
     first.sign_as_caller(context, (SubjectKind::Session, first_id), act::ROLL_OVER);
     second.sign_as_caller(context, (SubjectKind::Session, second_id), act::ROLL_OVER);

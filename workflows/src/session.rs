@@ -10,8 +10,8 @@ use crate::event::Event;
 use crate::gates::{
     boxes_counted, closer_current, closing_snapshot_verified, count_before_close, drop_box_attached, drop_present, drop_recorded,
     drop_time_set, exceptions_resolved, finalizer_independent, need_set, no_live_session, not_cancelled, nothing_removed_since,
-    opening_snapshot_verified, predecessor_closed, removal_unscheduled, report_current, setup_ready, slip_forms_available, slips_deposited,
-    slips_settled, table_active,
+    opening_snapshot_verified, predecessor_closed, rating_slips_closed, removal_unscheduled, report_current, setup_ready,
+    slip_forms_available, slips_deposited, slips_settled, table_active,
 };
 use crate::machine::{Decision, Edge, Gate, Machine, Scene, decide};
 use crate::record::{DropBox, Session, Shift};
@@ -121,7 +121,12 @@ pub const MACHINE: Machine<Status> = Machine {
             Closed,
             Auto,
             NOBODY,
-            &[&closing_snapshot_verified::GATE, &closer_current::GATE, &slips_settled::GATE],
+            &[
+                &closing_snapshot_verified::GATE,
+                &closer_current::GATE,
+                &slips_settled::GATE,
+                &rating_slips_closed::GATE,
+            ],
         ),
         edge(
             "reconcile",

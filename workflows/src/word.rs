@@ -193,6 +193,23 @@ words! {
     /// Over which time a stored rollup sums.
     RollupBy in "snake_case" { Shift, GamingDay }
 
+    /// Which way a player's money goes.
+    Direction in "snake_case" {
+        /// From the player to the house.
+        In,
+        /// From the house to the player.
+        Out,
+    }
+
+    /// What a row of a player's money is.
+    TransactionKind in "snake_case" {
+        Normal,
+        /// Sets an amount right: signed, and points at the row it corrects.
+        Adjustment,
+        /// Takes back all that is left of the row it points at.
+        Reversal,
+    }
+
     /// What takes an edge.
     Trigger in "snake_case" {
         /// A person or a job asks for it.

@@ -10,6 +10,8 @@ use uuid::Uuid;
 use workflows::word::SnapshotKind;
 
 use super::floor::Floor;
+use super::key;
+use super::pit::{self, Pit, Seat};
 use crate::casino_folder::{Act, ActLine, Folder, FoundPaper};
 
 /// Sessions, slips, drops and their evidence live under this path.
@@ -41,6 +43,7 @@ pub struct Book {
     slips: HashMap<String, SlipEntry>,
     /// The latest removal of each box.
     drops: HashMap<String, Uuid>,
+    pit: Pit,
 }
 
 struct SlipEntry {
@@ -51,6 +54,7 @@ struct SlipEntry {
 
 impl Book {
     /// What `line` becomes on the wire, or why it cannot be sent.
+    #[expect(clippy::too_many_lines, reason = "a table: one arm an act")]
     pub fn compose(&self, line: &ActLine, folder: &Folder, floor: &Floor) -> Result<Post, String> {
         let desk = Desk { folder, floor };
         match &line.act {
@@ -148,6 +152,55 @@ impl Book {
                 Ok(post(by, "/soft-counts", with(body, "agreed_cents", *agreed_cents)))
             }
             Act::StartClosing { by } => self.of_session(by, line, "transitions", json!({"to": "CLOSING"})),
+            Act::RegisterPlayer {
+                by,
+                player,
+                name,
+                loyalty_opt_out,
+            } => Ok(pit::register(by, player, name, *loyalty_opt_out)),
+            Act::StartVisit {
+                by, visit_kind, player, ..
+            } => self.pit.start_visit(by, *visit_kind, player.as_deref()),
+            Act::OpenRatingSlip {
+                by,
+                visit,
+                average_bet_cents,
+                ..
+            } => self.pit.seat(by, visit, desk.table(&line.table)?, *average_bet_cents),
+            Act::CloseRatingSlip { by, rating_slip } => self.pit.close_rating_slip(by, rating_slip),
+            Act::CloseVisit { by, visit } => self.pit.close_visit(by, visit),
+            Act::RecordTransaction {
+                by,
+                rating_slip,
+                player,
+                direction,
+                amount_cents,
+                tender_type,
+                ..
+            } => self
+                .pit
+                .transaction(by, (player, rating_slip), (*direction, *amount_cents), tender_type.as_deref()),
+            Act::CorrectTransaction {
+                by,
+                corrects,
+                amount_cents,
+                ..
+            } => self.pit.correction(by, corrects, *amount_cents),
+            Act::LogBuyin {
+                by,
+                buyin,
+                telemetry_kind,
+                amount_cents,
+                rating_slip,
+            } => {
+                // The entry's own key, the same at every play: the daemon keeps it for ever.
+                let key = key::key(&folder.casino.name, &folder.name, &format!("buyin {buyin}"));
+                let entry = json!({
+                    "table_id": desk.table(&line.table)?, "telemetry_kind": telemetry_kind, "amount_cents": amount_cents, "idempotency_key": key,
+                });
+                self.pit.entry(by, entry, rating_slip.as_deref())
+            }
+            Act::UndoBuyin { by, buyin } => self.pit.undo(by, buyin),
         }
     }
 
@@ -167,6 +220,21 @@ impl Book {
             Act::RemoveBox { drop_box, .. } => {
                 self.drops.remove(drop_box);
             }
+            Act::RegisterPlayer { player, .. } => {
+                self.pit.players.remove(player);
+            }
+            Act::StartVisit { visit, .. } => {
+                self.pit.visits.remove(visit);
+            }
+            Act::OpenRatingSlip { rating_slip, .. } => {
+                self.pit.rating_slips.remove(rating_slip);
+            }
+            Act::RecordTransaction { transaction, .. } | Act::CorrectTransaction { transaction, .. } => {
+                self.pit.transactions.remove(transaction);
+            }
+            Act::LogBuyin { buyin, .. } => {
+                self.pit.buyins.remove(buyin);
+            }
             Act::BeginOpening { .. }
             | Act::VerifyTray { .. }
             | Act::IssueSlip { .. }
@@ -178,7 +246,10 @@ impl Book {
             | Act::DeliverBox { .. }
             | Act::ReceiveBox { .. }
             | Act::SoftCount { .. }
-            | Act::StartClosing { .. } => {}
+            | Act::StartClosing { .. }
+            | Act::CloseRatingSlip { .. }
+            | Act::CloseVisit { .. }
+            | Act::UndoBuyin { .. } => {}
         }
     }
 
@@ -219,6 +290,25 @@ impl Book {
             Act::RemoveBox { drop_box, .. } => {
                 self.drops.insert(drop_box.clone(), id(answer, "/drop/id")?);
             }
+            Act::RegisterPlayer { player, .. } => {
+                self.pit.players.insert(player.clone(), id(answer, "/id")?);
+            }
+            Act::StartVisit { visit, .. } => {
+                self.pit.visits.insert(visit.clone(), id(answer, "/id")?);
+            }
+            Act::OpenRatingSlip { rating_slip, .. } => {
+                let seat = Seat {
+                    slip: id(answer, "/id")?,
+                    visit: id(answer, "/visit_id")?,
+                };
+                self.pit.rating_slips.insert(rating_slip.clone(), seat);
+            }
+            Act::RecordTransaction { transaction, .. } | Act::CorrectTransaction { transaction, .. } => {
+                self.pit.transactions.insert(transaction.clone(), id(answer, "/id")?);
+            }
+            Act::LogBuyin { buyin, .. } => {
+                self.pit.buyins.insert(buyin.clone(), id(answer, "/id")?);
+            }
             Act::BeginOpening { .. }
             | Act::VerifyTray { .. }
             | Act::VerifySlip { .. }
@@ -229,7 +319,10 @@ impl Book {
             | Act::DeliverBox { .. }
             | Act::ReceiveBox { .. }
             | Act::SoftCount { .. }
-            | Act::StartClosing { .. } => {}
+            | Act::StartClosing { .. }
+            | Act::CloseRatingSlip { .. }
+            | Act::CloseVisit { .. }
+            | Act::UndoBuyin { .. } => {}
         }
         Ok(())
     }
@@ -329,7 +422,7 @@ fn post(by: &str, path: &str, body: Value) -> Post {
 }
 
 /// The body with the field, where there is a value for it: the contract's optional fields are left out, not null.
-fn with(mut body: Value, field: &str, value: Option<impl Into<Value>>) -> Value {
+pub fn with(mut body: Value, field: &str, value: Option<impl Into<Value>>) -> Value {
     if let Some(value) = value {
         body[field] = value.into();
     }

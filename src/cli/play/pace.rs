@@ -78,7 +78,16 @@ impl Hours {
             | Act::VoidSlip { .. }
             | Act::ReceiveBox { .. }
             | Act::SoftCount { .. }
-            | Act::StartClosing { .. } => return,
+            | Act::StartClosing { .. }
+            | Act::RegisterPlayer { .. }
+            | Act::StartVisit { .. }
+            | Act::OpenRatingSlip { .. }
+            | Act::CloseRatingSlip { .. }
+            | Act::CloseVisit { .. }
+            | Act::RecordTransaction { .. }
+            | Act::CorrectTransaction { .. }
+            | Act::LogBuyin { .. }
+            | Act::UndoBuyin { .. } => return,
         };
         body[field] = self.instant(at).to_rfc3339().into();
     }

@@ -159,6 +159,7 @@ impl Intake {
             before: (!before.is_empty()).then(|| json!({ "gaming_table": before })),
             after: stored.then(|| json!({ "gaming_table": tables, "table_par": pars })),
             events: Vec::new(),
+            settles: None,
         })
     }
 }

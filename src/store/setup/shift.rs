@@ -97,6 +97,7 @@ impl Tx {
             before: None,
             after: Some(after),
             events: vec![told],
+            settles: None,
         })
     }
 
@@ -170,6 +171,7 @@ impl Tx {
             before: book.summary.map(|summary| json_of(&[summary])).transpose()?.map(rows),
             after: Some(rows(row)),
             events: told.into_iter().collect(),
+            settles: None,
         })
     }
 
@@ -226,5 +228,6 @@ fn found(body: &impl Serialize) -> Changed {
         before: None,
         after: None,
         events: Vec::new(),
+        settles: None,
     }
 }

@@ -19,6 +19,8 @@ const ATTEMPTS: &[(&str, &str, &str)] = &[
     ("UPDATE soft_count_table_result SET drop_total_cents = 0", NO_PRIVILEGE, APPEND_ONLY),
     ("UPDATE session_transition SET to_status = 'OPEN'", NO_PRIVILEGE, APPEND_ONLY),
     ("UPDATE table_par SET par_cents = 1", NO_PRIVILEGE, APPEND_ONLY),
+    ("UPDATE table_buyin_telemetry SET amount_cents = 1", NO_PRIVILEGE, APPEND_ONLY),
+    ("UPDATE metric_checkpoint SET figures = '{}'", NO_PRIVILEGE, APPEND_ONLY),
     ("UPDATE table_inventory_snapshot SET total_cents = 1", NO_PRIVILEGE, WRITTEN_ONCE),
     ("UPDATE table_inventory_snapshot SET chipset = '{}'", NO_PRIVILEGE, WRITTEN_ONCE),
     (
@@ -40,6 +42,19 @@ const ATTEMPTS: &[(&str, &str, &str)] = &[
         NO_MOVE,
     ),
     ("DELETE FROM job_run", NEVER_DELETED, NEVER_DELETED),
+    (
+        "UPDATE player_financial_transaction SET amount_cents = 1",
+        NO_PRIVILEGE,
+        APPEND_ONLY,
+    ),
+    ("UPDATE loyalty_ledger SET points = 1", NO_PRIVILEGE, APPEND_ONLY),
+    ("UPDATE floor_layout_slot SET slot_label = 'x'", NO_PRIVILEGE, APPEND_ONLY),
+    ("UPDATE floor_layout_activation SET outcome = '{}'", NO_PRIVILEGE, WRITTEN_ONCE),
+    // Both have ended in this house.
+    ("UPDATE visit SET version = version + 1", FINAL, FINAL),
+    ("UPDATE rating_slip SET average_bet_cents = 1, version = version + 1", FINAL, FINAL),
+    ("UPDATE rating_slip SET table_id = table_id", NO_PRIVILEGE, FINAL),
+    ("UPDATE loyalty_balance SET balance = 1", VERSION_RISES, VERSION_RISES),
 ];
 
 /// The same of a slip on which steps may still be taken, and of one that is settled: the version rises, as it should.
@@ -63,7 +78,19 @@ const KEPT: &[&str] = &[
     "audit_log",
     "casino",
     "drop_box",
+    "floor_layout",
+    "floor_layout_activation",
+    "floor_layout_pit",
+    "floor_layout_slot",
+    "floor_layout_version",
     "gaming_table",
+    "metric_checkpoint",
+    "metric_stamp",
+    "loyalty_balance",
+    "loyalty_ledger",
+    "player",
+    "player_financial_transaction",
+    "rating_slip",
     "reconciliation_exception",
     "schedule",
     "session_transition",
@@ -72,12 +99,14 @@ const KEPT: &[&str] = &[
     "slip_manual_range",
     "soft_count_table_result",
     "staff",
+    "table_buyin_telemetry",
     "table_drop_event",
     "table_inventory_session",
     "table_inventory_snapshot",
     "table_par",
     "table_rundown_report",
     "table_slip",
+    "visit",
 ];
 
 /// Both roles, in the name of the home casino.

@@ -3,6 +3,7 @@
 
 mod calls;
 mod cluster;
+mod history;
 mod house;
 mod person;
 mod runner;

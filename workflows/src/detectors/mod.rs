@@ -6,6 +6,7 @@ mod drop_out_of_schedule;
 mod hold_deviation;
 mod manifest_differences;
 mod missing_closing_snapshot;
+mod open_rating_slips;
 mod opening_variance;
 mod par_variance;
 mod seal_mismatch;
@@ -45,6 +46,7 @@ pub const ALL: &[(&[Category], Detector)] = &[
     (&[Category::VoidMisuse], void_misuse::detect),
     (&[Category::MissingClosingSnapshot], missing_closing_snapshot::detect),
     (&[Category::UnverifiedSlip], unverified_slip::detect),
+    (&[Category::OpenRatingSlips], open_rating_slips::detect),
     (&[Category::HoldDeviation], hold_deviation::detect),
 ];
 

@@ -20,6 +20,7 @@ pub mod not_cancelled;
 pub mod nothing_removed_since;
 pub mod opening_snapshot_verified;
 pub mod predecessor_closed;
+pub mod rating_slips_closed;
 pub mod removal_unscheduled;
 pub mod report_current;
 pub mod setup_ready;
@@ -52,6 +53,7 @@ pub const ALL: &[&Gate] = &[
     &nothing_removed_since::GATE,
     &opening_snapshot_verified::GATE,
     &predecessor_closed::GATE,
+    &rating_slips_closed::GATE,
     &removal_unscheduled::GATE,
     &report_current::GATE,
     &setup_ready::GATE,

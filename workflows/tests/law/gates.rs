@@ -36,6 +36,7 @@ const PLAYS: &[(&str, Play)] = &[
     ("nothing_removed_since", nothing_removed_since),
     ("opening_snapshot_verified", opening_snapshot_verified),
     ("predecessor_closed", predecessor_closed),
+    ("rating_slips_closed", rating_slips_closed),
     ("removal_unscheduled", removal_unscheduled),
     ("report_current", report_current),
     ("setup_ready", setup_ready),
@@ -441,6 +442,17 @@ fn slips_deposited() -> [GateReport; 2] {
     let shut = unmet(house.go("pit-1", session, Status::Dropped), "slips_deposited");
     house.deposit("pit-1", slip).unwrap();
     [shut, seen(&house, session, "slips_deposited")]
+}
+
+fn rating_slips_closed() -> [GateReport; 2] {
+    let mut house = House::new();
+    let session = house.playing(100_000);
+    house.seat("BJ-01");
+    house.close(session, 100_000);
+    assert_eq!(house.status(session), Status::Closing, "somebody is still rated");
+    let shut = unmet(house.go("pit-1", session, Status::Closed), "rating_slips_closed");
+    house.store.rating_slips.clear();
+    [shut, seen(&house, session, "rating_slips_closed")]
 }
 
 fn slips_settled() -> [GateReport; 2] {

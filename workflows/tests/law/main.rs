@@ -11,6 +11,7 @@ mod exceptions;
 mod gates;
 mod late;
 mod matrix;
+mod neighbours;
 mod people;
 mod road;
 mod rollover;

@@ -8,7 +8,7 @@ use workflows::machine::Machine;
 use workflows::role::Role::{self, Admin, Compliance, PitBoss, System};
 use workflows::session::MACHINE;
 use workflows::word::{Status, Trigger};
-use workflows::{drop_box, exception, slip};
+use workflows::{drop_box, exception, rating_slip, slip, visit};
 
 /// Rows are from, columns are to. `c` a command, `a` automatic, `b` both; `x` cancel, `f` force close; `t` takes a schedule back;
 /// `F` automatic through the closer and by force.
@@ -98,7 +98,16 @@ fn who_may_ask_and_which_gates_hold_are_pinned() {
         ("drop", &[], &["drop_recorded", "slips_deposited"]),
         ("count", &[], &["boxes_counted"]),
         ("begin_closing", JOBS, &["count_before_close"]),
-        ("close", &[], &["closing_snapshot_verified", "closer_current", "slips_settled"]),
+        (
+            "close",
+            &[],
+            &[
+                "closing_snapshot_verified",
+                "closer_current",
+                "slips_settled",
+                "rating_slips_closed",
+            ],
+        ),
         (
             "reconcile",
             &[],
@@ -137,6 +146,8 @@ fn every_state_is_reachable_finalized_has_no_exit_and_nothing_returns_to_ready()
     all_reachable(&slip::MACHINE);
     all_reachable(&drop_box::MACHINE);
     all_reachable(&exception::MACHINE);
+    all_reachable(&visit::MACHINE);
+    all_reachable(&rating_slip::MACHINE);
     assert_eq!(MACHINE.edges_from(Some(Status::Finalized)).count(), 0);
     assert_eq!(
         MACHINE
@@ -174,6 +185,8 @@ fn every_gate_is_used_by_an_edge_and_every_edge_s_gate_is_known() {
     used.extend(codes(&slip::MACHINE));
     used.extend(codes(&drop_box::MACHINE));
     used.extend(codes(&exception::MACHINE));
+    used.extend(codes(&visit::MACHINE));
+    used.extend(codes(&rating_slip::MACHINE));
     let known: BTreeSet<&str> = gates::ALL.iter().map(|gate| gate.code).collect();
     assert_eq!(known.len(), gates::ALL.len(), "a code names one gate");
     assert_eq!(used, known);

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 use workflows::case::Changes;
-use workflows::dossier::{Dossier, Floor, Predecessor};
+use workflows::dossier::{Dossier, Floor, OpenRatingSlip, Predecessor};
 use workflows::record::{Drop, DropBox, Exception, Report, Session, Signature, Slip, Snapshot, SoftCount, Table};
 use workflows::word::{Category, CloseReason, ExceptionStatus, SlipStatus, Status};
 
@@ -19,6 +19,8 @@ pub struct Store {
     pub exceptions: Vec<Exception>,
     pub signatures: Vec<Signature>,
     pub reports: Vec<Report>,
+    /// Who is rated, by table.
+    pub rating_slips: Vec<(Uuid, OpenRatingSlip)>,
 }
 
 impl Store {
@@ -46,10 +48,24 @@ impl Store {
             exceptions: of(&self.exceptions, |row| row.session_id == id),
             signatures: of(&self.signatures, |row| row.session_id == Some(id)),
             report: self.reports.iter().find(|report| report.session_id == id).cloned(),
+            rating_slips: self.seated_in(&session),
             slips,
             drops,
             session,
         }
+    }
+
+    /// A live session has all who play at its table; a forced close leaves those behind who played then.
+    fn seated_in(&self, session: &Session) -> Vec<OpenRatingSlip> {
+        let begun = |slip: &OpenRatingSlip| match session.closed_at {
+            None => true,
+            Some(closed) => session.close_reason == Some(CloseReason::Forced) && slip.started_at <= closed,
+        };
+        let seated = self
+            .rating_slips
+            .iter()
+            .filter(|(table, slip)| *table == session.table_id && begun(slip));
+        seated.map(|(_, slip)| slip.clone()).collect()
     }
 
     /// The floor around a table, as seen by one of its sessions or by one about to be created.

@@ -1,0 +1,18 @@
+DROP TABLE floor_layout_activation;
+DROP TABLE floor_layout_slot;
+DROP TABLE floor_layout_pit;
+DROP TABLE floor_layout_version;
+DROP TABLE floor_layout;
+DROP TABLE loyalty_balance;
+DROP TABLE loyalty_ledger;
+DROP TABLE player_financial_transaction;
+DROP FUNCTION open_rating_slips(table_inventory_session);
+DROP FUNCTION session_of_rating_slip(uuid, uuid, timestamptz);
+DROP INDEX session_forced;
+DROP TABLE rating_slip;
+DROP TABLE visit;
+DROP TABLE player;
+DROP FUNCTION guard_floor_layout_activation();
+DROP FUNCTION keep_loyalty_balance();
+DROP FUNCTION guard_rating_slip();
+DROP FUNCTION guard_visit();

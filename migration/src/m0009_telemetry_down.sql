@@ -1,0 +1,13 @@
+DROP FUNCTION bridge_report();
+DROP FUNCTION backfill_buyins(uuid, int);
+DROP TRIGGER bridge_buyin ON player_financial_transaction;
+DROP FUNCTION bridge_buyin();
+DROP FUNCTION log_bridged_buyin(player_financial_transaction);
+DROP FUNCTION bridge_context(text);
+DROP TRIGGER note_late ON table_buyin_telemetry;
+DROP TRIGGER guard ON table_buyin_telemetry;
+DROP FUNCTION note_late_buyin();
+DROP FUNCTION guard_buyin();
+DROP FUNCTION session_of_buyin(table_buyin_telemetry);
+DROP TABLE table_buyin_telemetry;
+DROP FUNCTION uuid_v7();

@@ -1,0 +1,13 @@
+DROP FUNCTION window_facts(uuid, uuid, date, date, timestamptz, timestamptz, interval);
+DROP FUNCTION window_stamp(uuid, uuid);
+DROP INDEX buyin_bridged;
+DROP INDEX financial_transaction_rated;
+DROP INDEX session_of_table_by_time;
+DROP TRIGGER stamp ON gaming_table;
+DROP TRIGGER stamp ON table_par;
+DROP TRIGGER stamp ON rating_slip;
+DROP TRIGGER stamp ON table_buyin_telemetry;
+DROP TRIGGER stamp ON rollup_mark;
+DROP FUNCTION stamp_the_table();
+DROP FUNCTION stamp_tables();
+DROP TABLE metric_stamp;
