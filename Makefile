@@ -10,7 +10,7 @@ data_dir := $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 rundown := cargo run --quiet --locked --bin rundown --
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check soak build postgres
+.PHONY: help run demo test check soak build postgres nats-server
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ run: postgres build ## start the daemon with a seeded casino; prints URL, tokens
 demo: postgres build ## play a whole casino day in a throwaway database and show what came of it
 	$(rundown) demo
 
-test: postgres ## run every test, on real Postgres
+test: postgres nats-server ## run every test, on real Postgres and a real NATS
 	cargo test --locked --workspace
 
 soak: postgres ## 10,000 firings by two daemons that are killed with -9 at random, each run exactly once (minutes)
@@ -37,3 +37,6 @@ build:
 
 postgres:
 	scripts/ensure-postgres.sh
+
+nats-server:
+	scripts/ensure-nats-server.sh

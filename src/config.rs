@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use ::config::{Environment, File, FileFormat};
 use anyhow::{Context as _, Result, ensure};
+use chrono::TimeDelta;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer};
 
 pub use crate::auth::Algorithm;
 use crate::auth::AuthSettings;
+use crate::auth::seal_key::SealKeyPlace;
 pub use crate::observe::LogFormat;
 
 const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -32,6 +34,11 @@ pub struct Config {
     pub database: Database,
     pub auth: Auth,
     pub jobs: Jobs,
+    pub events: Events,
+    pub webhooks: Webhooks,
+    pub nats: Nats,
+    pub audit: Audit,
+    pub observe: Observe,
     pub log: Log,
 }
 
@@ -92,6 +99,56 @@ pub struct Jobs {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Events {
+    pub subscribers: usize,
+    heartbeat_seconds: NonZeroU32,
+    max_attempts: NonZeroU32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhooks {
+    pub slots: usize,
+    timeout_seconds: NonZeroU32,
+    disable_after_days: NonZeroU32,
+    pub allow_private: bool,
+    #[serde(deserialize_with = "path")]
+    pub ca_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nats {
+    /// Secret, because it may carry a password. `None`: no such sink.
+    #[serde(deserialize_with = "secret")]
+    pub url: Option<SecretString>,
+    #[serde(deserialize_with = "path")]
+    pub ca_file: Option<PathBuf>,
+    pub stream: String,
+    keep_days: u32,
+    pub replicas: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// `None`: the private cluster's daemon makes one, any other seals nothing.
+    #[serde(deserialize_with = "path")]
+    pub signing_key_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Observe {
+    /// `None`: beside the API.
+    #[serde(deserialize_with = "address")]
+    pub metrics_listen: Option<SocketAddr>,
+    #[serde(deserialize_with = "text")]
+    pub otlp_url: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Log {
     pub level: String,
     pub format: LogFormat,
@@ -127,9 +184,16 @@ impl Config {
             .context("the configuration cannot be used")?;
         config.data_dir = data_dir;
         config.auth.anchor_paths(&config.data_dir);
+        config.audit.signing_key_file = config.audit.signing_key_file.map(|file| config.data_dir.join(file));
+        config.observe.check()?;
         config.auth.check()?;
         config.database.check()?;
         config.jobs.check()?;
+        config.events.check()?;
+        config.webhooks.anchor_paths(&config.data_dir);
+        config.webhooks.check()?;
+        config.nats.anchor_paths(&config.data_dir);
+        config.nats.check()?;
         Ok(config)
     }
 }
@@ -188,6 +252,116 @@ impl Jobs {
         ensure!(
             (shortest..=longest).contains(&self.lease_ms.get()),
             "jobs.lease_ms is not within {shortest} to {longest}"
+        );
+        Ok(())
+    }
+}
+
+impl Events {
+    const MOST_SUBSCRIBERS: usize = 50_000;
+    /// Whatever stands between takes a quiet line for a dead one, usually after a minute.
+    const LONGEST_HEARTBEAT_SECONDS: u32 = 300;
+    /// With pauses of at most a minute: half an hour.
+    const MOST_ATTEMPTS: u32 = 30;
+
+    pub fn heartbeat(&self) -> Duration {
+        Duration::from_secs(self.heartbeat_seconds.get().into())
+    }
+
+    pub fn attempts(&self) -> i32 {
+        i32::try_from(self.max_attempts.get()).unwrap_or(i32::MAX)
+    }
+
+    fn check(&self) -> Result<()> {
+        let (subscribers, heartbeat, attempts) = (Self::MOST_SUBSCRIBERS, Self::LONGEST_HEARTBEAT_SECONDS, Self::MOST_ATTEMPTS);
+        ensure!(self.subscribers <= subscribers, "events.subscribers is more than {subscribers}");
+        ensure!(
+            self.heartbeat_seconds.get() <= heartbeat,
+            "events.heartbeat_seconds is more than {heartbeat}"
+        );
+        ensure!(self.max_attempts.get() <= attempts, "events.max_attempts is more than {attempts}");
+        Ok(())
+    }
+}
+
+impl Webhooks {
+    /// A receiver takes the event and answers; it does its work afterwards. The daemon waits as long when it stops.
+    const LONGEST_TIMEOUT_SECONDS: u32 = 20;
+    const MOST_SLOTS: usize = 256;
+    const LONGEST_FAILURE_DAYS: u32 = 365;
+
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_seconds.get().into())
+    }
+
+    pub fn disable_after(&self) -> TimeDelta {
+        TimeDelta::days(self.disable_after_days.get().into())
+    }
+
+    fn anchor_paths(&mut self, data_dir: &Path) {
+        self.ca_file = self.ca_file.take().map(|file| data_dir.join(file));
+    }
+
+    fn check(&self) -> Result<()> {
+        let (longest, most, days) = (Self::LONGEST_TIMEOUT_SECONDS, Self::MOST_SLOTS, Self::LONGEST_FAILURE_DAYS);
+        ensure!(
+            self.timeout_seconds.get() <= longest,
+            "webhooks.timeout_seconds is more than {longest}"
+        );
+        ensure!(self.slots <= most, "webhooks.slots is more than {most}");
+        ensure!(
+            self.disable_after_days.get() <= days,
+            "webhooks.disable_after_days is more than {days}"
+        );
+        Ok(())
+    }
+}
+
+impl Nats {
+    const MOST_REPLICAS: usize = 5;
+    const LONGEST_KEPT_DAYS: u32 = 3660;
+
+    /// None: for ever.
+    pub fn keep(&self) -> Option<Duration> {
+        (self.keep_days > 0).then(|| Duration::from_hours(24) * self.keep_days)
+    }
+
+    fn anchor_paths(&mut self, data_dir: &Path) {
+        self.ca_file = self.ca_file.take().map(|file| data_dir.join(file));
+    }
+
+    fn check(&self) -> Result<()> {
+        let is_name = |name: &str| {
+            !name.is_empty() && name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+        };
+        ensure!(is_name(&self.stream), "nats.stream: 1 to 64 of A-Z, a-z, 0-9, _ and -");
+        let (replicas, days) = (Self::MOST_REPLICAS, Self::LONGEST_KEPT_DAYS);
+        ensure!(
+            (1..=replicas).contains(&self.replicas),
+            "nats.replicas is not within 1 to {replicas}"
+        );
+        ensure!(self.keep_days <= days, "nats.keep_days is more than {days}");
+        ensure!(
+            self.url.is_none() || cfg!(feature = "nats"),
+            "nats.url is set, but this program was built without the feature `nats`"
+        );
+        Ok(())
+    }
+}
+
+impl Audit {
+    /// Where the key is; `cluster` is the root of the private one, where there is one.
+    pub fn key_place(&self, cluster: Option<&Path>) -> SealKeyPlace {
+        SealKeyPlace::of(self.signing_key_file.as_deref(), cluster)
+    }
+}
+
+impl Observe {
+    fn check(&self) -> Result<()> {
+        let is_plain = |url: &String| url.strip_prefix("http://").is_some_and(|rest| !rest.is_empty());
+        ensure!(
+            self.otlp_url.as_ref().is_none_or(is_plain),
+            "observe.otlp_url is http://host:port: spans go to a collector on this machine or its own network, which passes them on"
         );
         Ok(())
     }
@@ -280,6 +454,11 @@ impl Auth {
 
 fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
     Ok(text(deserializer)?.map(PathBuf::from))
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let address = text(deserializer)?.map(|text| text.parse());
+    address.transpose().map_err(serde::de::Error::custom)
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {

@@ -1,8 +1,8 @@
 //! The program at work: what it is made of, how it comes up, and the order in which it goes down.
 //!
 //! Up: keys, address, database, service; whatever is wrong is said before the first request is taken. Down: no new connections, then the
-//! tasks that are still inside a transaction and the jobs, which end or give their runs back, then the pool, then the private Postgres. The
-//! room `outbox` will be started and drained here, between the service and the pool.
+//! tasks that are still inside a transaction and the jobs, which end or give their runs back, then the relay, which publishes what they wrote,
+//! then the pool, then the private Postgres. Live streams end first: nobody who listens can hold up the others.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use axum::Router;
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -22,11 +21,14 @@ use crate::api;
 use crate::api::limit::Limiter;
 use crate::app::App;
 use crate::auth::Verifier;
+use crate::auth::seal_key::SealKey;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::database::Database;
 use crate::engine::Engine;
 use crate::jobs;
+use crate::outbox::{self, Feed, News, Outbox, Sinks};
+use crate::postgres::Embedded;
 use crate::store::Db;
 
 /// Longer than any command may take (`statement_timeout` bounds its four statements): what is left after that will not end by itself.
@@ -38,8 +40,13 @@ const CLOSE_MAY_TAKE: Duration = Duration::from_secs(5);
 pub struct Running {
     addr: SocketAddr,
     service: JoinHandle<std::io::Result<()>>,
+    /// The listener of the metrics, where they have one of their own.
+    metrics: Option<JoinHandle<std::io::Result<()>>>,
     jobs: JoinHandle<()>,
+    outbox: JoinHandle<()>,
     stopping: CancellationToken,
+    /// Everything that writes events has ended.
+    drained: CancellationToken,
     tasks: TaskTracker,
     db: Db,
     database: Database,
@@ -51,18 +58,36 @@ pub struct Running {
 /// Unsound keys, an address that is taken, a database that is away or would not hold the fence. The database is stopped then, too.
 pub async fn start(config: &Config, clock: Clock, database: Database) -> Result<Running> {
     match bring_up(config, clock, &database).await {
-        Ok(Up { listener, addr, app, db }) => {
+        Ok(Up {
+            listener,
+            metrics,
+            addr,
+            app,
+            db,
+        }) => {
             let stopping = CancellationToken::new();
             let tasks = app.tasks.clone();
+            let drained = CancellationToken::new();
             let jobs = run_jobs(app.engine.clone(), (&config.jobs).into(), stopping.clone());
-            let router = api::router(app, config.server.request_timeout());
+            let outbox = run_outbox(&app, config, stopping.clone(), drained.clone());
+            let timeout = config.server.request_timeout();
+            let (router, metrics) = match metrics {
+                None => (api::router(app, timeout), None),
+                Some(listener) => {
+                    let apart = serve(listener, api::metrics_router(app.engine.clone()), stopping.clone());
+                    (api::router_without_metrics(app, timeout), Some(apart))
+                }
+            };
             let service = serve(listener, router, stopping.clone());
             tracing::info!(%addr, "ready");
             Ok(Running {
                 addr,
                 service,
+                metrics,
                 jobs,
+                outbox,
                 stopping,
+                drained,
                 tasks,
                 db,
                 database,
@@ -77,6 +102,7 @@ pub async fn start(config: &Config, clock: Clock, database: Database) -> Result<
 
 struct Up {
     listener: TcpListener,
+    metrics: Option<TcpListener>,
     addr: SocketAddr,
     app: App,
     db: Db,
@@ -84,20 +110,54 @@ struct Up {
 
 async fn bring_up(config: &Config, clock: Clock, database: &Database) -> Result<Up> {
     let verifier = Verifier::new(&config.auth.settings(), &config.data_dir)?;
+    let seal_key = seal_key(config, database)?;
     let wanted = config.server.listen;
     let listener = TcpListener::bind(wanted)
         .await
         .with_context(|| format!("cannot listen on {wanted} (another place: --listen, or server.listen in the configuration)"))?;
     let addr = listener.local_addr()?;
+    let metrics = metrics_listener(config).await?;
     let db = database.connect().await?;
     let app = App {
-        engine: Engine::new(db.clone(), clock),
+        engine: Engine::new(db.clone(), clock).sealing_with(seal_key),
         verifier: Arc::new(verifier),
         limiter: Arc::new(Limiter::new(config.limits.requests_per_second, config.limits.burst)),
         limits: config.limits.clone(),
+        feed: Feed::new(db.clone(), (&config.events).into()),
+        reach: config.webhooks.reach(),
         tasks: TaskTracker::new(),
     };
-    Ok(Up { listener, addr, app, db })
+    Ok(Up {
+        listener,
+        metrics,
+        addr,
+        app,
+        db,
+    })
+}
+
+/// The key audit rows are sealed with. Without one everything else works: nothing may stand still for want of a seal, and nothing may look
+/// sealed that is not.
+fn seal_key(config: &Config, database: &Database) -> Result<Option<SealKey>> {
+    let place = config.audit.key_place(database.embedded.as_ref().and_then(Embedded::root));
+    let key = SealKey::of(&place)?;
+    if let Some(key) = &key {
+        tracing::info!(key = key.id(), "audit rows are sealed with this key");
+    } else {
+        tracing::warn!("{}", SealKey::MISSING);
+    }
+    Ok(key)
+}
+
+/// The listener of the metrics, where they have one of their own.
+async fn metrics_listener(config: &Config) -> Result<Option<TcpListener>> {
+    let Some(wanted) = config.observe.metrics_listen else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(wanted).await;
+    let listener = listener.with_context(|| format!("cannot listen on {wanted} (observe.metrics_listen)"))?;
+    tracing::info!(addr = %listener.local_addr()?, "metrics");
+    Ok(Some(listener))
 }
 
 #[expect(
@@ -105,14 +165,8 @@ async fn bring_up(config: &Config, clock: Clock, database: &Database) -> Result<
     reason = "the service's own task: `Running` holds its handle and waits for it"
 )]
 fn serve(listener: TcpListener, router: Router, stopping: CancellationToken) -> JoinHandle<std::io::Result<()>> {
-    // An answer is one small write: waiting for a second one to fill the packet would only delay it.
-    let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "a connection stays with Nagle's delay");
-        }
-    });
     tokio::spawn(async move {
-        axum::serve(listener, router)
+        axum::serve(api::tuned(listener), router)
             .with_graceful_shutdown(stopping.cancelled_owned())
             .await
     })
@@ -124,6 +178,22 @@ fn serve(listener: TcpListener, router: Router, stopping: CancellationToken) -> 
 )]
 fn run_jobs(engine: Engine, settings: jobs::Settings, stopping: CancellationToken) -> JoinHandle<()> {
     tokio::spawn(jobs::run(engine, settings, stopping))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the outbox's own task: `Running` holds its handle and waits for it"
+)]
+fn run_outbox(app: &App, config: &Config, stopping: CancellationToken, drained: CancellationToken) -> JoinHandle<()> {
+    let outbox = Outbox {
+        db: app.engine.db().clone(),
+        clock: app.engine.clock().clone(),
+        told: app.engine.told(),
+        news: News::default(),
+        feed: app.feed.clone(),
+    };
+    let sinks = Sinks::of(config);
+    tokio::spawn(outbox::run(outbox, (&config.events).into(), sinks, stopping, drained))
 }
 
 impl Running {
@@ -149,8 +219,11 @@ impl Running {
                 "cut off after {DRAIN_MAY_TAKE:?}"
             );
             self.service.abort();
+            self.metrics.as_ref().inspect(|metrics| metrics.abort());
             // What a job still does is done in vain: its lease expires, and another daemon begins where it stood.
             self.jobs.abort();
+            // What is not published yet is a row: the next daemon publishes it.
+            self.outbox.abort();
         }
         if timeout(CLOSE_MAY_TAKE, self.db.close()).await.is_err() {
             tracing::warn!("a connection was not given back");
@@ -167,9 +240,16 @@ impl Running {
             Ok(Err(error)) => tracing::error!(%error, "the service broke off"),
             Err(error) => tracing::error!(%error, "the service panicked"),
         }
+        if let Some(metrics) = &mut self.metrics {
+            metrics.await.ok();
+        }
         self.tasks.wait().await;
         if let Err(error) = (&mut self.jobs).await {
             tracing::error!(%error, "the jobs' runner panicked");
+        }
+        self.drained.cancel();
+        if let Err(error) = (&mut self.outbox).await {
+            tracing::error!(%error, "the outbox panicked");
         }
     }
 }

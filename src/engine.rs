@@ -7,14 +7,17 @@
 
 mod audit;
 mod desk;
+mod observed;
 mod pins;
 mod rollups;
 mod upkeep;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::Value;
+use tokio::sync::Notify;
 use uuid::Uuid;
 use workflows::act::{self, Act};
 use workflows::case::{Changes, Context};
@@ -28,6 +31,7 @@ use self::pins::Verdict;
 pub use self::rollups::{Drained, Verified};
 pub use self::upkeep::Upkeep;
 use crate::answer::Answer;
+use crate::auth::seal_key::SealKey;
 use crate::clock::{Clock, new_id};
 use crate::error::Error;
 use crate::observe::CorrelationId;
@@ -98,11 +102,31 @@ pub struct Engine {
     clock: Clock,
     /// The run in whose name all of it is done, if it is a job's.
     lease: Option<Lease>,
+    /// What audit rows are sealed with, where this daemon holds such a key.
+    seal_key: Option<SealKey>,
+    /// Rung after each commit that wrote events.
+    told: Arc<Notify>,
 }
 
 impl Engine {
     pub fn new(db: Db, clock: Clock) -> Self {
-        Self { db, clock, lease: None }
+        Self {
+            db,
+            clock,
+            lease: None,
+            seal_key: None,
+            told: Arc::default(),
+        }
+    }
+
+    /// The same, able to seal.
+    #[must_use]
+    pub fn sealing_with(self, seal_key: Option<SealKey>) -> Self {
+        Self { seal_key, ..self }
+    }
+
+    pub fn seal_key(&self) -> Option<&SealKey> {
+        self.seal_key.as_ref()
     }
 
     /// The same for one run of a job: every transaction holds the lease, and is refused where it is lost.
@@ -122,6 +146,11 @@ impl Engine {
         &self.clock
     }
 
+    /// Rings when events wait to be published: a hint for the relay, which finds them without it too.
+    pub fn told(&self) -> Arc<Notify> {
+        Arc::clone(&self.told)
+    }
+
     /// Judges a command and writes what came of it, once: the same key gives the first answer again.
     ///
     /// `judge` may run several times, each time over a world read anew; `answer` words the outcome.
@@ -135,13 +164,16 @@ impl Engine {
     where
         T: Send,
     {
-        for attempt in 1..ATTEMPTS {
-            match self.attempt(envelope, command, &judge, &answer).await {
-                Err(Error::Collided(_)) => pause(attempt).await,
-                settled => return settled,
+        let done = Box::pin(async {
+            for attempt in 1..ATTEMPTS {
+                match self.attempt(envelope, command, &judge, &answer).await {
+                    Err(Error::Collided(_)) => pause(attempt).await,
+                    settled => return settled,
+                }
             }
-        }
-        self.attempt(envelope, command, &judge, &answer).await
+            self.attempt(envelope, command, &judge, &answer).await
+        });
+        observed::observed(command.act, envelope, done).await
     }
 
     async fn attempt<T>(
@@ -180,6 +212,9 @@ impl Engine {
         let proved = command.pins.iter().map(|pin| pin.staff_id).collect();
         tx.put(&writing(envelope, command.act, &context, &changes, &answer, proved)).await?;
         tx.commit().await?;
+        if !changes.events().is_empty() {
+            self.told.notify_one();
+        }
         Ok(answer)
     }
 
@@ -203,13 +238,16 @@ impl Engine {
 
     /// Changes the set-up: staff, tables, boxes, settings. The same order of things, with rows instead of a case.
     pub async fn change(&self, envelope: &Envelope, act: Act, setup: &Setup) -> Result<Answer, Error> {
-        for attempt in 1..ATTEMPTS {
-            match self.attempt_change(envelope, act, setup).await {
-                Err(Error::Collided(_)) => pause(attempt).await,
-                settled => return settled,
+        let done = Box::pin(async {
+            for attempt in 1..ATTEMPTS {
+                match self.attempt_change(envelope, act, setup).await {
+                    Err(Error::Collided(_)) => pause(attempt).await,
+                    settled => return settled,
+                }
             }
-        }
-        self.attempt_change(envelope, act, setup).await
+            self.attempt_change(envelope, act, setup).await
+        });
+        observed::observed(act, envelope, done).await
     }
 
     async fn attempt_change(&self, envelope: &Envelope, act: Act, setup: &Setup) -> Result<Answer, Error> {
@@ -236,6 +274,8 @@ impl Engine {
         };
         tx.put(&writing).await?;
         tx.commit().await?;
+        // Without events of its own too: a dead letter that is sent back waits again.
+        self.told.notify_one();
         Ok(changed.answer)
     }
 

@@ -110,6 +110,11 @@ impl Error {
         format!("{code}: {detail}")
     }
 
+    /// The stable code, for whoever counts.
+    pub fn code(&self) -> &'static str {
+        self.describe().code
+    }
+
     fn describe(&self) -> Problem {
         match self {
             Self::Malformed(detail) => problem("malformed_request", "The request cannot be read", detail, json!({})),

@@ -20,5 +20,6 @@ pub mod engine;
 pub mod error;
 pub mod jobs;
 pub mod observe;
+pub mod outbox;
 pub mod postgres;
 pub mod store;

@@ -1,12 +1,17 @@
-//! What the daemon says about itself: tracing, and the correlation id that ties one request's log lines, audit rows and events
-//! together. ("Telemetry" means buy-ins in this house.)
+//! What the daemon says about itself: log lines and spans, [`metrics`], and the correlation id that ties one request's log lines, audit rows
+//! and events together. ("Telemetry" means buy-ins in this house.)
+
+pub mod metrics;
+mod otlp;
 
 use std::fmt;
 use std::io::{IsTerminal, stderr};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::clock;
 
@@ -21,16 +26,25 @@ pub enum LogFormat {
 
 /// Starts logging to stderr; stdout belongs to what a command was asked to print (`rundown token` prints a bare token there).
 /// `level` is a level or a list of them as `tracing` filters write it: `info`, `info,sqlx=warn`.
+/// Spans go to `otlp_url` too, where one is given, whatever is logged.
 ///
 /// # Errors
-/// An unreadable `level`, or logging already started in this process.
-pub fn init(level: &str, format: LogFormat) -> Result<()> {
-    let lines = tracing_subscriber::fmt().with_env_filter(filter(level)?).with_writer(stderr);
-    let started = match format {
-        LogFormat::Text => lines.with_ansi(stderr().is_terminal()).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).try_init(),
+/// An unreadable `level`, an exporter that cannot be made, or logging already started in this process.
+pub fn init(level: &str, format: LogFormat, otlp_url: Option<&str>) -> Result<()> {
+    let lines = tracing_subscriber::fmt::layer().with_writer(stderr);
+    let lines = match format {
+        LogFormat::Text => lines.with_ansi(stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
+    let lines = lines.with_filter(filter(level)?);
+    let spans = otlp_url.map(otlp::layer).transpose()?;
+    let started = tracing_subscriber::registry().with(lines).with(spans).try_init();
     started.map_err(|error| anyhow!("logging could not be started: {error}"))
+}
+
+/// Sends the spans that still wait. To be called last: what comes afterwards is not exported.
+pub fn finish() {
+    otlp::finish();
 }
 
 /// The filter language takes a bare word that is no level for a module name, so `inof` would silence the daemon instead of failing;

@@ -9,6 +9,9 @@
 )]
 
 pub mod audit_log;
+pub mod audit_seal;
+pub mod audit_seal_leaf;
+pub mod audit_unsealed;
 pub mod buyin_telemetry;
 #[expect(
     clippy::struct_excessive_bools,
@@ -18,6 +21,7 @@ pub mod casino;
 pub mod checkpoint;
 pub mod drop_box;
 pub mod drop_event;
+pub mod event_feed;
 pub mod exception;
 pub mod financial_transaction;
 pub mod floor_layout;
@@ -46,6 +50,7 @@ pub mod shift;
 pub mod shift_summary;
 pub mod shift_template;
 pub mod signature;
+pub mod sink_cursor;
 pub mod slip;
 pub mod slip_counter;
 pub mod snapshot;
@@ -53,6 +58,9 @@ pub mod soft_count;
 pub mod staff;
 pub mod transition;
 pub mod visit;
+pub mod webhook;
+pub mod webhook_delivery;
+pub mod webhook_secret;
 
 use sea_orm::{EntityTrait, IdenStatic, Iterable};
 
@@ -76,7 +84,15 @@ pub fn tables() -> Vec<(&'static str, Vec<&'static str>)> {
         table(transition::Entity),
         table(signature::Entity),
         table(audit_log::Entity),
+        table(audit_seal::Entity),
+        table(audit_seal_leaf::Entity),
+        table(audit_unsealed::Entity),
         table(outbox::Entity),
+        table(event_feed::Entity),
+        table(webhook::Entity),
+        table(webhook_secret::Entity),
+        table(webhook_delivery::Entity),
+        table(sink_cursor::Entity),
         table(idempotency_key::Entity),
         table(shift_template::Entity),
         table(shift::Entity),

@@ -1,4 +1,5 @@
-//! `outbox`: events written with the change they tell of. `position` is the database's: leave it unset on insert.
+//! `outbox`: events written with the change they tell of. `position` is the database's: leave it unset on insert. What publication writes is the
+//! relay's: its functions write it, and nobody else may.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,9 @@ pub struct Model {
     pub seq: Option<i64>,
     pub published_at: Option<DateTimeUtc>,
     pub attempts: i32,
+    pub next_attempt_at: Option<DateTimeUtc>,
+    pub dead_at: Option<DateTimeUtc>,
+    pub last_error: Option<String>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

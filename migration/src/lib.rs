@@ -41,6 +41,9 @@ const SCRIPTS: &[Script] = &[
     script!("m0008_neighbours"),
     script!("m0009_telemetry"),
     script!("m0010_metrics"),
+    script!("m0011_relay"),
+    script!("m0012_sinks"),
+    script!("m0013_seals"),
     script!("m0014_checkpoints"),
 ];
 

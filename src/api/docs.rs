@@ -1,6 +1,8 @@
-//! The contract as a document: OpenAPI 3.1 from the handlers' own types, and a browser for it with nothing fetched from elsewhere.
+//! The contract as documents: OpenAPI 3.1 from the handlers' own types, with a browser for it and nothing fetched from elsewhere, and the events
+//! as `AsyncAPI` 3 from theirs.
 
 use axum::Router;
+use axum::routing::get;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
 use utoipa_swagger_ui::SwaggerUi;
@@ -37,5 +39,6 @@ pub fn openapi() -> OpenApi {
 }
 
 pub fn router(document: OpenApi) -> Router<App> {
-    SwaggerUi::new("/docs").url("/openapi.json", document).into()
+    let events = axum::Json(workflows::event::async_api(env!("CARGO_PKG_VERSION")));
+    Router::from(SwaggerUi::new("/docs").url("/openapi.json", document)).route("/asyncapi.json", get(|| async { events }))
 }

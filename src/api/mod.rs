@@ -9,6 +9,7 @@ mod checkpoints;
 mod custody;
 pub mod docs;
 mod drop_boxes;
+mod events;
 mod exceptions;
 mod extract;
 mod financial_transactions;
@@ -18,10 +19,13 @@ mod job_runs;
 pub mod limit;
 mod machines;
 mod metrics;
+mod outbox;
 mod players;
+mod prometheus;
 mod rating_slips;
 mod rollups;
 mod schedules;
+mod seals;
 mod sessions;
 mod shifts;
 mod slip_series;
@@ -33,7 +37,9 @@ mod tables;
 mod timeline;
 mod view;
 mod visits;
+mod webhooks;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
@@ -41,6 +47,10 @@ use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use axum::serve::{Listener, ListenerExt as _};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::TcpUserTimeout;
+use tokio::net::{TcpListener, TcpStream};
 use tower_http::compression::CompressionLayer;
 use tracing::Instrument as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -48,6 +58,7 @@ use utoipa_axum::routes;
 use workflows::refusal::Refusal;
 
 use crate::app::App;
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::observe::CorrelationId;
 
@@ -131,7 +142,19 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(floor_layouts::read))
         .routes(routes!(floor_layouts::draw))
         .routes(routes!(floor_layouts::activate))
+        .routes(routes!(events::list))
+        .routes(routes!(events::stream))
+        .routes(routes!(events::schemas))
+        .routes(routes!(events::cache_keys))
+        .routes(routes!(outbox::dead))
+        .routes(routes!(outbox::redrive))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::read, webhooks::patch, webhooks::delete))
+        .routes(routes!(webhooks::rotate_secret))
+        .routes(routes!(webhooks::deliveries))
         .routes(routes!(audit::list))
+        .routes(routes!(seals::list))
+        .routes(routes!(seals::verify))
         .routes(routes!(machines::list))
         .routes(routes!(machines::read));
     OpenApiRouter::with_openapi(docs::preamble())
@@ -139,12 +162,28 @@ pub fn routes() -> OpenApiRouter<App> {
         .nest("/api/v1", rest)
 }
 
-/// The whole service: routes, documents, health, and the layers around them.
+/// The whole service: routes, documents, health, metrics, and the layers around them.
 pub fn router(app: App, request_timeout: Duration) -> Router {
+    let metrics = prometheus::router(app.engine.clone());
+    service(app, request_timeout, metrics)
+}
+
+/// The same without metrics, which [are told elsewhere](metrics_router).
+pub fn router_without_metrics(app: App, request_timeout: Duration) -> Router {
+    service(app, request_timeout, Router::new())
+}
+
+/// The metrics by themselves, for a listener of their own.
+pub fn metrics_router(engine: Engine) -> Router {
+    prometheus::router(engine)
+}
+
+fn service(app: App, request_timeout: Duration, more: Router<App>) -> Router {
     let (routes, openapi) = routes().split_for_parts();
     routes
         .merge(docs::router(openapi))
         .merge(health::router())
+        .merge(more)
         .fallback(|| async { Error::from(Refusal::NotFound("route")) })
         .method_not_allowed_fallback(|| async { Error::MethodNotAllowed })
         // Inner to outer: the timeout drops only the handle of the task below it, never a future inside a transaction.
@@ -153,6 +192,23 @@ pub fn router(app: App, request_timeout: Duration) -> Router {
         .layer(middleware::from_fn(correlate))
         .layer(CompressionLayer::new())
         .with_state(app)
+}
+
+/// A connection that takes nothing for so long is closed: a stream whose reader is gone, or does not read, ends with it.
+const TAKES_NOTHING: Duration = Duration::from_secs(30);
+
+/// Connections as the service wants them.
+pub fn tuned(listener: TcpListener) -> impl Listener<Io = TcpStream, Addr = SocketAddr> {
+    listener.tap_io(|connection| {
+        // An answer is one small write: waiting for a second one to fill the packet would only delay it.
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "a connection stays with Nagle's delay");
+        }
+        let longest = u32::try_from(TAKES_NOTHING.as_millis()).unwrap_or(u32::MAX);
+        if let Err(error) = setsockopt(connection, TcpUserTimeout, &longest) {
+            tracing::debug!(%error, "a connection lasts as long as the system likes");
+        }
+    })
 }
 
 /// Runs the handler in a task of its own, to its end. A client that hangs up drops only the handle: a future dropped inside a transaction

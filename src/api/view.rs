@@ -14,7 +14,7 @@ use workflows::record::Session;
 use workflows::refusal::{GateReport, Refusal};
 use workflows::role::Role;
 use workflows::session::{OpenTo, open_to};
-use workflows::word::{SlipKind, Status, Trigger};
+use workflows::word::{Category, SlipKind, Status, Trigger};
 
 use crate::engine::{Done, Pin};
 
@@ -119,8 +119,8 @@ impl From<OpenTo> for TransitionView {
 
 /// What an exception says of a count, taken out: for the roles that may not read counts.
 pub fn without_counts(row: &mut Value) {
-    const OF_COUNTS: [&str; 2] = ["COUNT_VARIANCE", "HOLD_DEVIATION"];
-    let told = row["category"].as_str().is_some_and(|category| OF_COUNTS.contains(&category));
+    let category = row["category"].as_str().and_then(|category| category.parse::<Category>().ok());
+    let told = category.is_some_and(Category::tells_of_counts);
     for figure in ["expected", "found", "variance_cents", "detail"].iter().filter(|_| told) {
         row[*figure] = Value::Null;
     }

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 mod fixture;
 mod keys;
 pub mod pin;
+pub mod seal_key;
 mod secret_file;
 mod token;
 

@@ -1,4 +1,4 @@
-//! Files that hold an HS256 secret, above all `jwt-secret` in the data directory, which the daemon and its command line share when
+//! Files that hold a secret, above all `jwt-secret` in the data directory, the HS256 secret that the daemon and its command line share when
 //! nobody configured keys.
 
 use std::fs::{self, File, OpenOptions};
@@ -20,7 +20,11 @@ const GROUP_AND_OTHERS: u32 = 0o077;
 pub(super) fn read_or_create(data_dir: &Path) -> Result<SecretString> {
     let path = data_dir.join(NAME);
     if !path.try_exists().with_context(|| format!("cannot look for {}", path.display()))? {
-        create(data_dir, &path)?;
+        create(
+            data_dir,
+            NAME,
+            &SecretString::from(STANDARD.encode(rand::random::<[u8; SECRET_BYTES]>())),
+        )?;
     }
     let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
     // The open file is asked, not the path: between the two somebody could exchange it.
@@ -53,9 +57,10 @@ fn contents(mut file: File, path: &Path) -> Result<SecretString> {
 
 /// The secret is complete on disk under a name of its own before it gets its real name by a hard link, which fails if the name is
 /// taken. Created in place, it would stand there empty for a moment, and a second process would sign with nothing.
-fn create(data_dir: &Path, path: &Path) -> Result<()> {
-    let draft = data_dir.join(format!(".{NAME}.{:016x}", rand::random::<u64>()));
-    let linked = write_draft(&draft).and_then(|()| fs::hard_link(&draft, path));
+pub(super) fn create(data_dir: &Path, name: &str, secret: &SecretString) -> Result<()> {
+    let path = data_dir.join(name);
+    let draft = data_dir.join(format!(".{name}.{:016x}", rand::random::<u64>()));
+    let linked = write_draft(&draft, secret).and_then(|()| fs::hard_link(&draft, &path));
     // A draft left behind is harmless, a secret nobody uses; its removal must not hide why the link failed.
     let removed = fs::remove_file(&draft);
     match linked {
@@ -63,14 +68,13 @@ fn create(data_dir: &Path, path: &Path) -> Result<()> {
             .and_then(|()| File::open(data_dir)?.sync_all())
             .with_context(|| format!("cannot tidy up after {}", draft.display())),
         Err(taken) if taken.kind() == ErrorKind::AlreadyExists && path.exists() => Ok(()),
-        Err(error) => bail!("cannot make the token secret {}: {error}", path.display()),
+        Err(error) => bail!("cannot make {}: {error}", path.display()),
     }
 }
 
-fn write_draft(draft: &Path) -> std::io::Result<()> {
-    let secret = SecretString::from(STANDARD.encode(rand::random::<[u8; SECRET_BYTES]>()));
+fn write_draft(draft: &Path, secret: &SecretString) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(draft)?;
-    writeln!(file, "{}", secret.expose_secret())?;
+    writeln!(file, "{}", secret.expose_secret().trim_end())?;
     file.sync_all()
 }
 

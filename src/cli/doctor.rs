@@ -14,6 +14,7 @@ use clap::Args;
 use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::{Place, causes, say};
+use crate::auth::seal_key::{SealKey, SealKeyPlace};
 use crate::auth::{Algorithm, Verifier};
 use crate::clock::Clock;
 use crate::config::{self, Config};
@@ -44,6 +45,11 @@ pub async fn run(_: &DoctorArgs, place: &Place) -> Result<ExitCode> {
             "give it to the account that runs the daemon, and write access to no other",
         );
         chart.note("token keys", keys(&config), "mend section [auth] of the configuration, or the file");
+        chart.note(
+            "audit seals",
+            seal_key(&config),
+            "set audit.signing_key_file to an Ed25519 key in PKCS#8 PEM, mode 0600 (openssl genpkey -algorithm ed25519)",
+        );
         database(&mut chart, &config).await?;
     }
     Ok(if chart.sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -120,6 +126,16 @@ fn keys(config: &Config) -> Finding<()> {
     }
     Verifier::new(&config.auth.settings(), &config.data_dir)?;
     Ok((algorithm.to_string(), ()))
+}
+
+/// The same of the key that seals. Without one the rest works, and no audit row is protected: that is not sound.
+fn seal_key(config: &Config) -> Finding<()> {
+    let place = config.audit.key_place(config.database.url.is_none().then_some(&config.data_dir));
+    match (SealKey::look(&place)?, place) {
+        (Some(key), _) => Ok((format!("key {}", key.id()), ())),
+        (None, SealKeyPlace::OwnMaking(_)) => Ok(("none yet: the key is made by the first `rundown serve`".to_owned(), ())),
+        (None, SealKeyPlace::File(_) | SealKeyPlace::None) => Err(anyhow!(SealKey::MISSING)),
+    }
 }
 
 /// Mounted secrets are often readable by a group; whoever else can read one can be anybody in the casino.

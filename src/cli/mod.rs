@@ -1,5 +1,6 @@
 //! The commands, one file each. What a command was asked for goes to stdout, everything else to stderr.
 
+pub mod audit;
 pub mod backfill;
 pub mod bootstrap;
 pub mod demo;
@@ -7,6 +8,7 @@ pub mod doctor;
 pub mod jobs;
 pub mod migrate;
 pub mod openapi;
+pub mod outbox;
 pub mod play;
 pub mod schedules;
 pub mod seed;
@@ -59,6 +61,8 @@ enum Command {
     Backfill(backfill::BackfillArgs),
     Schedules(schedules::SchedulesArgs),
     Jobs(jobs::JobsArgs),
+    Outbox(outbox::OutboxArgs),
+    Audit(audit::AuditArgs),
     Doctor(doctor::DoctorArgs),
     Openapi(openapi::OpenapiArgs),
     Workflow(workflow::WorkflowArgs),
@@ -93,6 +97,8 @@ impl Command {
             Self::Backfill(args) => backfill::run(&args, &place.errand()?).await,
             Self::Schedules(args) => schedules::run(&args, &place.errand()?).await,
             Self::Jobs(args) => jobs::run(&args, &place.errand()?).await,
+            Self::Outbox(args) => outbox::run(&args, &place.errand()?).await,
+            Self::Audit(args) => audit::run(&args, place).await,
         }
     }
 }
@@ -105,7 +111,7 @@ impl Place {
     /// The daemon's configuration, with its log started.
     fn daemon(&self) -> Result<Config> {
         let config = self.load()?;
-        observe::init(&config.log.level, config.log.format)?;
+        observe::init(&config.log.level, config.log.format, config.observe.otlp_url.as_deref())?;
         Ok(config)
     }
 
@@ -113,7 +119,7 @@ impl Place {
     fn errand(&self) -> Result<Config> {
         let config = self.load()?;
         let level = if config.log.level == "info" { "warn" } else { &config.log.level };
-        observe::init(level, config.log.format)?;
+        observe::init(level, config.log.format, None)?;
         Ok(config)
     }
 }

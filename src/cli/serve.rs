@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::daemon::{self, Running, Signals};
 use crate::database::Database;
+use crate::observe;
 
 /// Run the daemon.
 #[derive(Clone, Debug, Args)]
@@ -48,6 +49,7 @@ pub async fn run(args: ServeArgs, mut config: Config) -> Result<ExitCode> {
     }
     signals.received().await;
     running.stop().await?;
+    observe::finish();
     Ok(ExitCode::SUCCESS)
 }
 

@@ -65,6 +65,9 @@ impl Engine {
             tx.put(&writing).await?;
         }
         tx.commit().await?;
+        if !changed.is_empty() {
+            self.told.notify_one();
+        }
         Ok(Drained {
             marks: taken.marks,
             cells: changed.len(),

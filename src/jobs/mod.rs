@@ -3,6 +3,7 @@
 //! A job is `run(&Job) -> outcome`. It may be cut off at any moment and be begun again by another daemon, so whatever it does it does in
 //! batches that each leave the casino sound, and a command that must not be given twice carries a key of the run ([`Job::envelope`]).
 
+mod audit_seal;
 mod deadline_sweep;
 mod retention_prune;
 mod rollup_recompute;
@@ -33,6 +34,7 @@ async fn perform(kind: JobKind, job: &Job<'_>) -> anyhow::Result<Value> {
         JobKind::ShiftOpen => shift_open::run(job).await,
         JobKind::ShiftClose => shift_close::run(job).await,
         JobKind::DeadlineSweep => deadline_sweep::run(job).await,
+        JobKind::AuditSeal => audit_seal::run(job).await,
     }
 }
 

@@ -1,4 +1,5 @@
-//! Deletes what has outlived its use: answers remembered under an `Idempotency-Key` (24 hours, api.md), and runs that ended well.
+//! Deletes what has outlived its use: answers remembered under an `Idempotency-Key` (24 hours, api.md), runs that ended well, and the log of
+//! deliveries to webhooks.
 
 use chrono::TimeDelta;
 use serde::Deserialize;
@@ -15,12 +16,15 @@ use crate::store::prune::Outlived;
 const KEYS_KEPT: TimeDelta = TimeDelta::hours(24);
 /// How long a run that ended well is kept, in days, unless the schedule says otherwise. A dead one stays until somebody has looked at it.
 const RUNS_KEPT_DAYS: u32 = 90;
+/// How long an attempt to deliver is kept, in days, unless the schedule says otherwise.
+const DELIVERIES_KEPT_DAYS: u32 = 30;
 /// Rows deleted in one transaction: a few milliseconds' work, so that no command waits for it.
 const BATCH: i64 = 500;
 
 #[derive(Deserialize)]
 struct Params {
     keep_runs_days: Option<u32>,
+    keep_deliveries_days: Option<u32>,
 }
 
 pub(super) async fn run(job: &Job<'_>) -> anyhow::Result<Value> {
@@ -29,6 +33,7 @@ pub(super) async fn run(job: &Job<'_>) -> anyhow::Result<Value> {
     let outlived = Outlived {
         keys_before: now - KEYS_KEPT,
         runs_before: now - TimeDelta::days(params.keep_runs_days.unwrap_or(RUNS_KEPT_DAYS).into()),
+        deliveries_before: now - TimeDelta::days(params.keep_deliveries_days.unwrap_or(DELIVERIES_KEPT_DAYS).into()),
     };
     let mut gone = Gone {
         now: 0,
@@ -39,7 +44,10 @@ pub(super) async fn run(job: &Job<'_>) -> anyhow::Result<Value> {
         // Each batch is counted in its own transaction: an attempt that was cut off leaves no row uncounted, and none is counted twice.
         gone = job.upkeep(&Batch { outlived, before: gone }).await?;
         if gone.now == 0 {
-            return Ok(json!({ "removed": gone.done, "keys_before": outlived.keys_before, "runs_before": outlived.runs_before }));
+            return Ok(json!({
+                "removed": gone.done, "keys_before": outlived.keys_before, "runs_before": outlived.runs_before,
+                "deliveries_before": outlived.deliveries_before,
+            }));
         }
     }
 }

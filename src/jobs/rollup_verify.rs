@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use workflows::rollup::Difference;
 
 use super::Job;
+use crate::observe::metrics;
 
 /// Marks a transaction of the drain before the comparison answers.
 const BATCH: u32 = 500;
@@ -39,6 +40,7 @@ pub(super) async fn run(job: &Job<'_>) -> anyhow::Result<Value> {
         job.progress(done + 1, days.len()).await?;
     }
     if drifted > 0 {
+        metrics::rollups_drifted(drifted);
         tracing::error!(casino_id = %job.casino_id, rollup_drift = drifted, "rollups do not say what the facts say");
     }
     Ok(json!({ "days": days.len(), "cells": cells, "drifted": drifted, "differences": told }))

@@ -5,7 +5,7 @@
 //! is made under, and one made under an old term changes nothing.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
@@ -22,7 +22,7 @@ use crate::clock::{Clock, new_id};
 use crate::config;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::observe::CorrelationId;
+use crate::observe::{CorrelationId, metrics};
 use crate::store::clockwork::{Ending, Held, Lease, LeaseLost, Look, Plan, PlannedRun, Seen, Taken};
 use crate::store::fault::Fault;
 
@@ -304,10 +304,13 @@ impl Attempt {
             lost: &self.lost,
             stopping: &self.stopping,
         };
+        let begun = Instant::now();
         let ended = ending(perform(run.job_kind, &job).await, run, &self.settings);
+        metrics::job_took(run.job_kind, begun.elapsed());
         if let Some(ending) = ended {
             self.settle(&ending).await;
         } else {
+            metrics::job_became(run.job_kind, None);
             tracing::warn!("the run is another daemon's by now");
         }
     }
@@ -321,7 +324,10 @@ impl Attempt {
     async fn settle(&self, ending: &Ending) {
         for _ in 0..SETTLED_IN {
             match self.engine.db().settle(&self.lease, ending, self.engine.clock().now()).await {
-                Ok(became) => return tell(became, ending, self.run.attempt),
+                Ok(became) => {
+                    metrics::job_became(self.run.job_kind, became);
+                    return tell(became, ending, self.run.attempt);
+                }
                 Err(fault) => tracing::warn!(error = %fault, "the end of a run could not be written"),
             }
             tokio::time::sleep(self.settings.look_every).await;

@@ -157,6 +157,14 @@ impl Embedded {
         self.server.sockets()
     }
 
+    /// The directory the cluster lives in, for the process that owns it.
+    pub fn root(&self) -> Option<&Path> {
+        match &self.tenure {
+            Tenure::Owner { home, .. } => Some(home.root()),
+            Tenure::Guest { .. } | Tenure::Over => None,
+        }
+    }
+
     /// A guest just leaves. The owner lets its guests finish, then has the server write everything out and end.
     pub fn stop(mut self) -> Result<()> {
         self.end()

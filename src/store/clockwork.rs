@@ -146,7 +146,7 @@ impl Db {
         self.json("SELECT to_jsonb(clock_settle($1)) AS json", [ask.into()]).await
     }
 
-    async fn json<T: DeserializeOwned>(&self, sql: &'static str, values: impl IntoIterator<Item = Value>) -> Result<T, Fault> {
+    pub(super) async fn json<T: DeserializeOwned>(&self, sql: &'static str, values: impl IntoIterator<Item = Value>) -> Result<T, Fault> {
         let statement = Statement::from_sql_and_values(sea_orm::DbBackend::Postgres, sql, values);
         let row = self.pool.query_one_raw(statement).await?;
         let row = row.map(|row| Json::from_query_result(&row, "")).transpose()?;

@@ -5,13 +5,18 @@ pub mod checkpoint;
 pub mod clockwork;
 pub mod desk;
 pub mod fault;
+pub mod feed;
 pub mod list;
 pub mod metrics;
 pub mod neighbour;
 pub mod prune;
+pub mod relay;
 pub mod rollups;
+pub mod seals;
 pub mod setup;
 pub mod shifts;
+pub mod sinks;
+pub mod standing;
 
 use std::time::Duration;
 

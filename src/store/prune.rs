@@ -1,4 +1,5 @@
-//! What is deleted because it has outlived its use: remembered answers, and runs that ended well. Nothing of a casino's book is among it.
+//! What is deleted because it has outlived its use: remembered answers, runs that ended well, the log of deliveries. Nothing of a casino's
+//! book is among it.
 
 use chrono::{DateTime, Utc};
 use sea_orm::Value;
@@ -12,6 +13,7 @@ use super::fault::Fault;
 pub struct Outlived {
     pub keys_before: DateTime<Utc>,
     pub runs_before: DateTime<Utc>,
+    pub deliveries_before: DateTime<Utc>,
 }
 
 /// Two batches of a casino would otherwise wait for each other's rows. Rows cannot be locked and skipped instead: that asks for the right
@@ -23,27 +25,33 @@ const PRUNE: &str = "
     WITH keys AS (
         DELETE FROM idempotency_key WHERE casino_id = $1 AND key IN (
             SELECT k.key FROM idempotency_key AS k WHERE k.casino_id = $1 AND k.created_at < $2
-             ORDER BY k.created_at LIMIT $4)
+             ORDER BY k.created_at LIMIT $5)
         RETURNING 1
     ), runs AS (
         DELETE FROM job_run WHERE casino_id = $1 AND id IN (
             SELECT r.id FROM job_run AS r WHERE r.casino_id = $1 AND r.status IN ('succeeded', 'skipped') AND r.finished_at < $3
-             ORDER BY r.finished_at LIMIT $4)
+             ORDER BY r.finished_at LIMIT $5)
+        RETURNING 1
+    ), deliveries AS (
+        DELETE FROM webhook_delivery WHERE casino_id = $1 AND id IN (
+            SELECT d.id FROM webhook_delivery AS d WHERE d.casino_id = $1 AND d.at < $4
+             ORDER BY d.at LIMIT $5)
         RETURNING 1
     )
-    SELECT to_jsonb((SELECT count(*) FROM keys) + (SELECT count(*) FROM runs)) AS json";
+    SELECT to_jsonb((SELECT count(*) FROM keys) + (SELECT count(*) FROM runs) + (SELECT count(*) FROM deliveries)) AS json";
 
 const LEFT: &str = "
     SELECT to_jsonb((SELECT count(*) FROM idempotency_key AS k WHERE k.casino_id = $1 AND k.created_at < $2)
                   + (SELECT count(*) FROM job_run AS r
-                      WHERE r.casino_id = $1 AND r.status IN ('succeeded', 'skipped') AND r.finished_at < $3)) AS json";
+                      WHERE r.casino_id = $1 AND r.status IN ('succeeded', 'skipped') AND r.finished_at < $3)
+                  + (SELECT count(*) FROM webhook_delivery AS d WHERE d.casino_id = $1 AND d.at < $4)) AS json";
 
 impl Tx {
     /// Deletes at most `limit` of each; how many went.
     pub async fn prune(&self, context: &Context, outlived: Outlived, limit: i64) -> Result<i64, Fault> {
         self.json::<serde_json::Value>(ONE_AT_A_TIME, [context.casino.id.into()]).await?;
-        let [casino, keys, runs] = values(context, outlived);
-        self.json(PRUNE, [casino, keys, runs, limit.into()]).await
+        let [casino, keys, runs, deliveries] = values(context, outlived);
+        self.json(PRUNE, [casino, keys, runs, deliveries, limit.into()]).await
     }
 
     /// How many are left to go.
@@ -52,6 +60,11 @@ impl Tx {
     }
 }
 
-fn values(context: &Context, outlived: Outlived) -> [Value; 3] {
-    [context.casino.id.into(), outlived.keys_before.into(), outlived.runs_before.into()]
+fn values(context: &Context, outlived: Outlived) -> [Value; 4] {
+    [
+        context.casino.id.into(),
+        outlived.keys_before.into(),
+        outlived.runs_before.into(),
+        outlived.deliveries_before.into(),
+    ]
 }

@@ -4,6 +4,7 @@
 //! body at once, and what only the rest of the floor forbids is a conflict. Whoever needs the rows again reads them, nothing is cached.
 
 mod casino;
+mod dead_letter;
 mod drop_box;
 pub(super) mod form;
 mod job_run;
@@ -14,6 +15,7 @@ mod shift_template;
 mod slip_series;
 mod staff;
 mod table;
+mod webhook;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -28,6 +30,7 @@ use workflows::event::Event;
 use workflows::shift_close::Line;
 
 pub use self::casino::{CasinoChange, OwnCasino};
+pub use self::dead_letter::{DeadLetter, DeadLetters};
 pub use self::drop_box::{DropBoxes, KnownBox, NewDropBox};
 pub use self::job_run::{JobRuns, OneJobRun};
 pub use self::par_sheet::{ParSheet, SheetTaken};
@@ -37,6 +40,9 @@ pub use self::shift_template::{NewShiftTemplate, ShiftTemplateChange, ShiftTempl
 pub use self::slip_series::{ManualNumbers, NewRange, SeriesOf, SlipSeries};
 pub use self::staff::{Me, NewStaff, People, Person, PinHash, StaffChange};
 pub use self::table::{KnownTable, NewPar, NewTable, TableChange, Tables};
+pub use self::webhook::{
+    Deliveries, JudgedUrl, LONGEST_GRACE_SECONDS, NewWebhook, OneWebhook, SigningSecret, Webhook, WebhookChange, WebhookDelivery, Webhooks,
+};
 
 use super::Tx;
 use super::checkpoint::NewCheckpoint;
@@ -100,6 +106,23 @@ pub enum Setup {
     TakeCheckpoint(Box<NewCheckpoint>),
     /// Players, visits, rating slips and what else the neighbouring services own.
     Neighbour(Box<Neighbour>),
+    Redrive(Uuid),
+    AddWebhook {
+        webhook: NewWebhook,
+        url: JudgedUrl,
+        secret: SigningSecret,
+    },
+    ChangeWebhook {
+        id: Uuid,
+        change: WebhookChange,
+        url: Option<JudgedUrl>,
+    },
+    RotateWebhookSecret {
+        id: Uuid,
+        secret: SigningSecret,
+        grace_seconds: u32,
+    },
+    DeleteWebhook(Uuid),
 }
 
 /// What a change of the set-up came to. Where nothing differs from before, `before` and `after` are both none.
@@ -144,6 +167,14 @@ impl Tx {
             Setup::UndoBuyin(id) => self.undo_buyin(context, *id).await,
             Setup::TakeCheckpoint(checkpoint) => self.take_checkpoint(context, checkpoint).await,
             Setup::Neighbour(neighbour) => self.apply_neighbour(context, neighbour, if_match).await,
+            Setup::Redrive(id) => self.redrive(context, *id).await,
+            // In a box: this match is as large as its largest arm, and every request carries it.
+            Setup::AddWebhook { webhook, url, secret } => Box::pin(self.add_webhook(context, webhook, url, secret)).await,
+            Setup::ChangeWebhook { id, change, url } => Box::pin(self.change_webhook(context, *id, change, url.as_ref(), if_match)).await,
+            Setup::RotateWebhookSecret { id, secret, grace_seconds } => {
+                Box::pin(self.rotate_webhook_secret(context, *id, secret, *grace_seconds, if_match)).await
+            }
+            Setup::DeleteWebhook(id) => Box::pin(self.delete_webhook(context, *id, if_match)).await,
         }
     }
 
@@ -216,6 +247,18 @@ impl Changed {
         Self {
             before: rows(was),
             after: rows(is),
+            action,
+            answer,
+            events: Vec::new(),
+            settles: None,
+        }
+    }
+
+    /// A row that is no more, answered as it was.
+    fn deleted(action: &'static str, table: &str, answer: Answer) -> Self {
+        Self {
+            before: Some(json!({ table: [without_nulls(&answer.body)] })),
+            after: None,
             action,
             answer,
             events: Vec::new(),

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{House, Person, Reply, auth, below, id, tray};
+use crate::support::{House, Person, Reply, Written, auth, below, id, insert, tray};
 
 /// A person of each role that can hold a token. None of them has a part in what [`things`] founds.
 const CALLERS: &[(&str, &str)] = &[
@@ -71,6 +71,8 @@ enum Thing {
     RatingSlip,
     /// With nothing drawn yet.
     Layout,
+    DeadLetter,
+    Webhook,
 }
 
 /// What is sent.
@@ -362,7 +364,24 @@ fn matrix() -> Vec<Row> {
         row("get", "/api/v1/floor-layouts/{id}", EVERYBODY, Thing::Layout, empty),
         row("post", "/api/v1/floor-layouts/{id}/activate", ADMIN, Thing::Layout, nothing),
         row("post", "/api/v1/floor-layouts/{id}/versions", ADMIN, Thing::Layout, nothing),
+        row("get", "/api/v1/events", EVERYBODY, Nothing, empty),
+        row("get", "/api/v1/events/stream", EVERYBODY, Nothing, empty),
+        row("get", "/api/v1/events/schemas", EVERYBODY, Nothing, empty),
+        row("get", "/api/v1/events/cache-keys", EVERYBODY, Nothing, empty),
+        row("get", "/api/v1/outbox/dead", ADMIN, Nothing, empty),
+        row("post", "/api/v1/outbox/{id}/redrive", ADMIN, Thing::DeadLetter, nothing),
+        row("get", "/api/v1/webhooks", ADMIN, Nothing, empty),
+        row("post", "/api/v1/webhooks", ADMIN, Nothing, |_, _| {
+            Sent::Json(json!({ "url": "https://example.com/" }))
+        }),
+        row("get", "/api/v1/webhooks/{id}", ADMIN, Thing::Webhook, empty),
+        row("patch", "/api/v1/webhooks/{id}", ADMIN, Thing::Webhook, nothing),
+        row("post", "/api/v1/webhooks/{id}/rotate-secret", ADMIN, Thing::Webhook, nothing),
+        row("get", "/api/v1/webhooks/{id}/deliveries", ADMIN, Thing::Webhook, empty),
+        row("delete", "/api/v1/webhooks/{id}", ADMIN, Thing::Webhook, empty),
         row("get", "/api/v1/audit", COMPLIANCE, Nothing, empty),
+        row("get", "/api/v1/audit/seals", COMPLIANCE, Nothing, empty),
+        row("get", "/api/v1/audit/verify", COMPLIANCE, Nothing, empty),
         row("get", "/api/v1/workflows", EVERYBODY, Nothing, empty),
         row("get", "/api/v1/workflows/{name}", EVERYBODY, Nothing, empty),
     ]
@@ -422,6 +441,32 @@ async fn things(house: &House) -> BTreeMap<Thing, Uuid> {
         .post(&format!("/api/v1/schedules/{schedule}/run"), json!({}))
         .await;
     let run = id(run.expect(201));
+    let mut things = neighbours(house).await;
+    things.extend(told(house).await);
+    things.extend([
+        (Thing::Schedule, parse(schedule)),
+        (Thing::JobRun, parse(run)),
+        (Thing::Session, parse(session)),
+        (Thing::Ready, parse(ready)),
+        (Thing::Snapshot, parse(snapshot)),
+        (Thing::Slip, parse(slip)),
+        (Thing::Credit, parse(credit)),
+        (Thing::Drop, parse(drop)),
+        (Thing::Exception, parse(exception)),
+        (Thing::Range, parse(range)),
+        (Thing::Staff, house.staff("DL-02")),
+        (Thing::Table, house.table("BJ-03")),
+        (Thing::ShiftTemplate, parse(template)),
+        (Thing::Shift, parse(shift)),
+        (Thing::Buyin, parse(buyin)),
+        (Thing::Checkpoint, parse(checkpoint)),
+    ]);
+    things
+}
+
+/// What the neighbouring services own.
+async fn neighbours(house: &House) -> BTreeMap<Thing, Uuid> {
+    let parse = |id: String| Uuid::parse_str(&id).expect("an id");
     let boss = house.person("PB-01");
     let player = id(boss
         .post("/api/v1/players", json!({ "player_no": "P-1", "name": "Rowan" }))
@@ -441,23 +486,23 @@ async fn things(house: &House) -> BTreeMap<Thing, Uuid> {
         (Thing::Visit, parse(visit)),
         (Thing::RatingSlip, parse(rating_slip)),
         (Thing::Layout, parse(layout)),
-        (Thing::Schedule, parse(schedule)),
-        (Thing::JobRun, parse(run)),
-        (Thing::Session, parse(session)),
-        (Thing::Ready, parse(ready)),
-        (Thing::Snapshot, parse(snapshot)),
-        (Thing::Slip, parse(slip)),
-        (Thing::Credit, parse(credit)),
-        (Thing::Drop, parse(drop)),
-        (Thing::Exception, parse(exception)),
-        (Thing::Range, parse(range)),
-        (Thing::Staff, house.staff("DL-02")),
-        (Thing::Table, house.table("BJ-03")),
-        (Thing::ShiftTemplate, parse(template)),
-        (Thing::Shift, parse(shift)),
-        (Thing::Buyin, parse(buyin)),
-        (Thing::Checkpoint, parse(checkpoint)),
     ])
+}
+
+/// What the world is told with.
+async fn told(house: &House) -> BTreeMap<Thing, Uuid> {
+    let parse = |id: String| Uuid::parse_str(&id).expect("an id");
+    let webhook = json!({ "url": "https://example.com/" });
+    let webhook = id(house.person("AD-01").post("/api/v1/webhooks", webhook).await.expect(201));
+    let letter = Written::new(house.home.casino, house.table("BJ-03"));
+    house.owner_does(&insert(std::slice::from_ref(&letter))).await;
+    house
+        .owner_does(&format!(
+            "UPDATE outbox SET attempts = 8, dead_at = now() WHERE id = '{}'",
+            letter.id
+        ))
+        .await;
+    BTreeMap::from([(Thing::DeadLetter, letter.id), (Thing::Webhook, parse(webhook))])
 }
 
 impl Row {

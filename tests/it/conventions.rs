@@ -631,12 +631,13 @@ async fn a_list_is_walked_page_by_page_and_shows_each_row_once() {
     );
 }
 
-const LISTS: [&str; 13] = [
+const LISTS: [&str; 14] = [
     "/api/v1/table-context/sessions",
     "/api/v1/table-context/slips",
     "/api/v1/table-context/drops",
     "/api/v1/table-context/exceptions",
     "/api/v1/audit",
+    "/api/v1/audit/seals",
     "/api/v1/staff",
     "/api/v1/tables",
     "/api/v1/drop-boxes",
@@ -1072,7 +1073,7 @@ async fn odd_text_in_a_query_is_taken_or_refused_and_never_tells_of_the_database
 
 /// Everything the daemon logs on this thread, at the finest level.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub struct Log(pub Arc<Mutex<Vec<u8>>>);
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {

@@ -12,7 +12,9 @@ use crate::schema::ask;
 use crate::support::{House, id};
 
 /// Tables no command of the floor fills: jobs and shifts do. Whoever gives the furnished house a row of one takes it out here.
-const EMPTY: [&str; 6] = [
+const EMPTY: [&str; 8] = [
+    "audit_seal",
+    "audit_seal_leaf",
     "rollup",
     "rollup_mark",
     "session_pit",
@@ -94,6 +96,17 @@ async fn furnished() -> Furnished {
     house.person("AD-01").post(&run, json!({})).await.expect(201);
 
     neighbours(&house).await;
+    let webhook = json!({ "url": "https://example.com/" });
+    let webhook = id(house.person("AD-01").post("/api/v1/webhooks", webhook).await.expect(201));
+    // What only the sinks write.
+    let (owner, casino) = (house.cluster.owner().await, house.home.casino);
+    let sent = format!(
+        "INSERT INTO sink_cursor (casino_id, sink) VALUES ('{casino}', 'nats');
+         INSERT INTO webhook_delivery (id, casino_id, webhook_id, seq, event_id, event, attempt, delivered, status, duration_ms, at)
+         VALUES (gen_random_uuid(), '{casino}', '{webhook}', 1, gen_random_uuid(), 'table.activated', 1, true, 204, 3, now())"
+    );
+    execute(&owner, &sent).await.expect("rows of the sinks");
+    house.publish().await;
 
     let tables = tenant_tables(&house.cluster.owner().await).await;
     Furnished {

@@ -80,6 +80,10 @@ acts! {
     SET_UP = "setup.change", [Admin];
     /// Schedules, and runs asked for by hand.
     SCHEDULE = "schedule.change", [Admin];
+    /// Webhooks: made, looked at, changed, taken away.
+    WEBHOOK = "webhook.change", [Admin];
+    /// Dead letters of the outbox, and what only whoever runs the daemon needs to hear.
+    RUN_OUTBOX = "outbox.run", [Admin];
     /// What a job does in a casino's name beside commands: pruning, rollups.
     RUN_JOBS = "job.run", [System];
     /// The jobs' acts: no person asks for them, and none is ever signed.

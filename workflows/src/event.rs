@@ -1,6 +1,11 @@
 //! What the daemon tells everyone: the event catalog (seed 2, and domain §13 for those it lacks).
 //!
-//! A variant is one event, its fields the catalog's payload keys. `casino_id` and `at` are added to every payload.
+//! An entry of [`catalog!`] is one event: its name, where it is heard, who may read it, its pace, and the catalog's payload keys. `casino_id`
+//! and `at` are added to every payload. Nothing else has to be told of a new event: schemas, documents, streams and the map of client caches
+//! are made from the entry, and the compiler asks for what it cannot know.
+
+mod cache;
+mod schema;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,101 +14,186 @@ use strum::{Display, EnumString, VariantArray};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+pub use self::cache::{Action, CacheKey};
+pub use self::schema::{async_api, payload_schema, schemas};
+use crate::act::{self, Act};
 use crate::chipset::Chipset;
+use crate::role::Role;
 use crate::word::{Category, ExceptionStatus, GameType, MetricGrade, SlipKind, SlipStatus, Status, Trigger};
 
-/// An event as it is written into the outbox, in the command's own transaction.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "event")]
-pub enum Event {
-    #[serde(rename = "table.session_created")]
-    SessionCreated {
+/// The shape of all events that this program writes and reads. A shape that a reader of today could not take would be version 2.
+pub const SCHEMA_VERSION: i32 = 1;
+
+/// The resource part of the channel for what the catalog calls internal: worker monitoring.
+pub const INTERNAL: &str = "internal";
+
+/// Where an event is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// On the casino's channel and on its resource's.
+    Both,
+    /// On the casino's alone.
+    Casino,
+    /// On its resource's alone.
+    Resource,
+    /// On the casino's internal channel alone.
+    Internal,
+}
+
+/// How often an event may be heard on a live stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// A change of state: always, at once.
+    Always,
+    /// One of many snapshots of the same thing: at most one a second, the last one stands for those before it.
+    Snapshot,
+}
+
+macro_rules! catalog {
+    ($(
+        $(#[$doc:meta])*
+        $variant:ident = $name:tt, $audience:ident, $reader:ident, $pace:ident { $($(#[$key_doc:meta])* $key:ident: $type:ty),* $(,)? }
+    )+) => {
+        /// An event as it is written into the outbox, in the command's own transaction.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+        #[serde(tag = "event")]
+        pub enum Event {
+            $($(#[$doc])* #[serde(rename = $name)] $variant { $($(#[$key_doc])* $key: $type),* }),+
+        }
+
+        /// The events by name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, VariantArray)]
+        pub enum Name { $($variant),+ }
+
+        impl Name {
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+
+            /// Where it is heard, as the catalog says.
+            pub const fn audience(self) -> Audience {
+                match self { $(Self::$variant => Audience::$audience),+ }
+            }
+
+            /// Who may read it: the same rule as for reading what it tells of.
+            pub const fn reader(self) -> Act {
+                match self { $(Self::$variant => act::$reader),+ }
+            }
+
+            pub const fn pace(self) -> Pace {
+                match self { $(Self::$variant => Pace::$pace),+ }
+            }
+
+            /// What happened, in a sentence.
+            pub fn summary(self) -> &'static str {
+                match self { $(Self::$variant => said(&[$(stringify!($doc)),*])),+ }
+            }
+        }
+
+        impl Event {
+            pub const fn name(&self) -> Name {
+                match self { $(Self::$variant { .. } => Name::$variant),+ }
+            }
+        }
+    };
+}
+
+catalog! {
+    /// A session of a table was created.
+    SessionCreated = "table.session_created", Both, READ_FLOOR, Always {
         session_id: Uuid,
         table_id: Uuid,
         gaming_day: NaiveDate,
-    },
-    #[serde(rename = "table.session_advanced")]
-    SessionAdvanced {
+    }
+    /// A session took an edge of its machine.
+    SessionAdvanced = "table.session_advanced", Both, READ_FLOOR, Always {
         session_id: Uuid,
         table_id: Uuid,
         from: Status,
         to: Status,
         trigger: Trigger,
-    },
-    #[serde(rename = "table.inventory_open")]
-    InventoryOpen {
+    }
+    /// The opening count of a tray was verified.
+    InventoryOpen = "table.inventory_open", Both, READ_FLOOR, Always {
         table_id: Uuid,
         snapshot_id: Uuid,
+        #[schema(value_type = BTreeMap<String, i64>)]
         chipset: Chipset,
         counted_by: Uuid,
         verified_by: Option<Uuid>,
-    },
-    #[serde(rename = "table.inventory_close")]
-    InventoryClose {
+    }
+    /// The closing count of a tray was verified.
+    InventoryClose = "table.inventory_close", Both, READ_FLOOR, Always {
         table_id: Uuid,
         snapshot_id: Uuid,
+        #[schema(value_type = BTreeMap<String, i64>)]
         chipset: Chipset,
+        /// Against par, where the bank is imprest; else null.
         discrepancy_cents: Option<i64>,
         counted_by: Uuid,
         verified_by: Option<Uuid>,
-    },
-    #[serde(rename = "table.inventory_rundown_recorded")]
-    InventoryRundownRecorded {
+    }
+    /// A tray was counted in the middle of a session.
+    InventoryRundownRecorded = "table.inventory_rundown_recorded", Resource, READ_FLOOR, Always {
         table_id: Uuid,
         snapshot_id: Uuid,
+        #[schema(value_type = BTreeMap<String, i64>)]
         chipset: Chipset,
         note: Option<String>,
-    },
-    #[serde(rename = "table.fill_requested")]
-    FillRequested {
+    }
+    /// A table asked for chips.
+    FillRequested = "table.fill_requested", Both, READ_FLOOR, Always {
         table_id: Uuid,
+        /// The client's own key for the slip.
         request_id: String,
         amount_cents: i64,
+        #[schema(value_type = BTreeMap<String, i64>)]
         chipset: Chipset,
         requested_by: Uuid,
         slip_no: Option<String>,
-    },
-    #[serde(rename = "table.fill_completed")]
-    FillCompleted {
+    }
+    /// The chips of a fill were verified at the table.
+    FillCompleted = "table.fill_completed", Both, READ_FLOOR, Always {
         table_id: Uuid,
         request_id: String,
         amount_cents: i64,
         delivered_by: Option<Uuid>,
         received_by: Option<Uuid>,
-    },
-    #[serde(rename = "table.credit_requested")]
-    CreditRequested {
+    }
+    /// A table asked to give chips back.
+    CreditRequested = "table.credit_requested", Both, READ_FLOOR, Always {
         table_id: Uuid,
         request_id: String,
         amount_cents: i64,
+        #[schema(value_type = BTreeMap<String, i64>)]
         chipset: Chipset,
         authorized_by: Uuid,
-    },
-    #[serde(rename = "table.credit_completed")]
-    CreditCompleted {
+    }
+    /// The cage received the chips of a credit.
+    CreditCompleted = "table.credit_completed", Both, READ_FLOOR, Always {
         table_id: Uuid,
         request_id: String,
         amount_cents: i64,
         sent_by: Option<Uuid>,
         received_by: Option<Uuid>,
-    },
-    #[serde(rename = "table.slip_advanced")]
-    SlipAdvanced {
+    }
+    /// A slip took an edge of its machine.
+    SlipAdvanced = "table.slip_advanced", Both, READ_FLOOR, Always {
         slip_id: Uuid,
         session_id: Uuid,
         table_id: Uuid,
         kind: SlipKind,
         from: Option<SlipStatus>,
         to: SlipStatus,
-    },
-    #[serde(rename = "table.drop_scheduled")]
-    DropScheduled {
+    }
+    /// A removal was planned, or its plan taken back.
+    DropScheduled = "table.drop_scheduled", Both, READ_FLOOR, Always {
         session_id: Uuid,
         table_id: Uuid,
         drop_scheduled_for: Option<DateTime<Utc>>,
-    },
-    #[serde(rename = "table.drop_removed")]
-    DropRemoved {
+    }
+    /// A box was removed from its table.
+    DropRemoved = "table.drop_removed", Both, READ_FLOOR, Always {
         table_id: Uuid,
         drop_box_id: Uuid,
         seal_no: String,
@@ -111,73 +201,76 @@ pub enum Event {
         seq_no: i32,
         removed_by: Uuid,
         witnessed_by: Uuid,
-    },
-    #[serde(rename = "table.drop_delivered")]
-    DropDelivered {
+    }
+    /// A removed box was delivered to the count room.
+    DropDelivered = "table.drop_delivered", Both, READ_FLOOR, Always {
         table_id: Uuid,
         drop_box_id: Uuid,
         delivered_at: DateTime<Utc>,
         delivered_scan_at: Option<DateTime<Utc>>,
-    },
-    #[serde(rename = "table.drop_received")]
-    DropReceived {
+    }
+    /// The count room received a box.
+    DropReceived = "table.drop_received", Both, READ_FLOOR, Always {
         table_id: Uuid,
         drop_box_id: Uuid,
         drop_event_id: Uuid,
         received_at: DateTime<Utc>,
         received_by: Uuid,
-    },
-    #[serde(rename = "table.drop_counted")]
-    DropCounted {
+    }
+    /// A box was counted.
+    DropCounted = "table.drop_counted", Both, READ_COUNTS, Always {
         session_id: Uuid,
         table_id: Uuid,
         drop_box_id: Uuid,
         drop_event_id: Uuid,
         soft_count_id: Uuid,
         accepted: bool,
-    },
-    #[serde(rename = "table.exception_raised")]
-    ExceptionRaised {
+    }
+    /// A session needs a person's explanation.
+    ExceptionRaised = "table.exception_raised", Both, READ_FLOOR, Always {
         exception_id: Uuid,
         session_id: Uuid,
         table_id: Uuid,
         category: Category,
+        /// Null too for whoever may not read counts, where the category tells of one.
         variance_cents: Option<i64>,
-    },
-    #[serde(rename = "table.exception_resolved")]
-    ExceptionResolved {
+    }
+    /// An exception was resolved or waived.
+    ExceptionResolved = "table.exception_resolved", Both, READ_FLOOR, Always {
         exception_id: Uuid,
         session_id: Uuid,
         table_id: Uuid,
         category: Category,
         status: ExceptionStatus,
-    },
-    #[serde(rename = "table.rundown_computed")]
-    RundownComputed {
+    }
+    /// A session's report was computed.
+    RundownComputed = "table.rundown_computed", Both, READ_COUNTS, Always {
         session_id: Uuid,
         table_id: Uuid,
         win_loss_stat_cents: Option<i64>,
         metric_grade: MetricGrade,
-    },
-    #[serde(rename = "table.rundown_finalized")]
-    RundownFinalized {
+    }
+    /// A session was signed off.
+    RundownFinalized = "table.rundown_finalized", Both, READ_COUNTS, Always {
         session_id: Uuid,
         table_id: Uuid,
         win_loss_stat_cents: Option<i64>,
         finalized_by: Uuid,
-    },
-    #[serde(rename = "table.activated")]
-    TableActivated {
+    }
+    /// A table was brought into service.
+    TableActivated = "table.activated", Casino, READ_FLOOR, Always {
         table_id: Uuid,
         label: String,
         #[serde(rename = "type")]
         game: GameType,
         pit: Option<String>,
-    },
-    #[serde(rename = "table.deactivated")]
-    TableDeactivated { table_id: Uuid },
-    #[serde(rename = "table.buyin_logged")]
-    BuyinLogged {
+    }
+    /// A table was taken out of service.
+    TableDeactivated = "table.deactivated", Casino, READ_FLOOR, Always {
+        table_id: Uuid,
+    }
+    /// A buy-in was logged, by the bridge from finance or by hand.
+    BuyinLogged = "table.buyin_logged", Both, READ_FLOOR, Snapshot {
         telemetry_id: Uuid,
         table_id: Uuid,
         gaming_day: NaiveDate,
@@ -187,30 +280,30 @@ pub enum Event {
         visit_id: Option<Uuid>,
         rating_slip_id: Option<Uuid>,
         occurred_at: DateTime<Utc>,
-    },
-    #[serde(rename = "shift.opened")]
-    ShiftOpened {
+    }
+    /// A shift began.
+    ShiftOpened = "shift.opened", Both, READ_FLOOR, Always {
         shift_id: Uuid,
         gaming_day: NaiveDate,
         name: String,
         starts_at: DateTime<Utc>,
         ends_at: DateTime<Utc>,
-    },
-    #[serde(rename = "shift.closed")]
-    ShiftClosed {
+    }
+    /// A shift ended.
+    ShiftClosed = "shift.closed", Both, READ_FLOOR, Always {
         shift_id: Uuid,
         gaming_day: NaiveDate,
         name: String,
-    },
-    #[serde(rename = "shift.rundown_ready")]
-    ShiftRundownReady {
+    }
+    /// Everything a shift will ever prove is proved.
+    ShiftRundownReady = "shift.rundown_ready", Both, READ_COUNTS, Always {
         shift_id: Uuid,
         gaming_day: NaiveDate,
         name: String,
         win_loss_stat_cents: Option<i64>,
-    },
-    #[serde(rename = "rollup.updated")]
-    RollupUpdated {
+    }
+    /// A stored rollup changed.
+    RollupUpdated = "rollup.updated", Both, READ_COUNTS, Snapshot {
         cell: String,
         grain: String,
         by: String,
@@ -219,53 +312,53 @@ pub enum Event {
         table_id: Option<Uuid>,
         pit: Option<String>,
         version: i64,
-    },
-    #[serde(rename = "visit.created")]
-    VisitCreated {
+    }
+    /// A visit began.
+    VisitCreated = "visit.created", Casino, READ_FLOOR, Always {
         visit_id: Uuid,
-        /// None for a ghost.
+        /// Null for a ghost.
         player_id: Option<Uuid>,
         visit_kind: VisitKind,
         started_at: DateTime<Utc>,
-    },
-    #[serde(rename = "visit.closed")]
-    VisitClosed {
+    }
+    /// A visit ended.
+    VisitClosed = "visit.closed", Both, READ_FLOOR, Always {
         visit_id: Uuid,
-        /// None for a ghost.
+        /// Null for a ghost.
         player_id: Option<Uuid>,
         visit_kind: VisitKind,
         ended_at: DateTime<Utc>,
-    },
-    #[serde(rename = "visit.converted")]
-    VisitConverted {
+    }
+    /// A reward visit became a gaming visit.
+    VisitConverted = "visit.converted", Both, READ_FLOOR, Always {
         visit_id: Uuid,
         player_id: Uuid,
         from_kind: VisitKind,
         to_kind: VisitKind,
-    },
-    #[serde(rename = "visit.checked_in")]
-    VisitCheckedIn {
+    }
+    /// A player came into the house.
+    VisitCheckedIn = "visit.checked_in", Casino, READ_FLOOR, Always {
         visit_id: Uuid,
         player_id: Uuid,
         started_at: DateTime<Utc>,
-    },
-    #[serde(rename = "visit.checked_out")]
-    VisitCheckedOut {
+    }
+    /// A player left the house.
+    VisitCheckedOut = "visit.checked_out", Both, READ_FLOOR, Always {
         visit_id: Uuid,
         player_id: Uuid,
         started_at: DateTime<Utc>,
         ended_at: DateTime<Utc>,
         duration_minutes: i64,
-    },
-    #[serde(rename = "rating_slip.created")]
-    RatingSlipCreated {
+    }
+    /// A rating slip was opened.
+    RatingSlipCreated = "rating_slip.created", Casino, READ_FLOOR, Always {
         rating_slip_id: Uuid,
         visit_id: Uuid,
         table_id: Uuid,
         status: RatingSlipStatus,
-    },
-    #[serde(rename = "rating_slip.updated")]
-    RatingSlipUpdated {
+    }
+    /// A rating slip changed. One that changed its status is heard at once.
+    RatingSlipUpdated = "rating_slip.updated", Both, READ_FLOOR, Snapshot {
         rating_slip_id: Uuid,
         visit_id: Uuid,
         /// Cents: the catalog's key has no unit, and all money here is cents.
@@ -273,9 +366,9 @@ pub enum Event {
         minutes_played: i64,
         game_type: GameType,
         status: RatingSlipStatus,
-    },
-    #[serde(rename = "rating_slip.closed")]
-    RatingSlipClosed {
+    }
+    /// A rating slip was closed.
+    RatingSlipClosed = "rating_slip.closed", Both, READ_FLOOR, Always {
         rating_slip_id: Uuid,
         visit_id: Uuid,
         end_time: DateTime<Utc>,
@@ -284,9 +377,9 @@ pub enum Event {
         /// Cents.
         average_bet: Option<i64>,
         status: RatingSlipStatus,
-    },
-    #[serde(rename = "loyalty.ledger_appended")]
-    LedgerAppended {
+    }
+    /// Points were booked for a player.
+    LedgerAppended = "loyalty.ledger_appended", Both, READ_FLOOR, Always {
         ledger_id: Uuid,
         player_id: Uuid,
         /// Negative for a correction.
@@ -294,25 +387,25 @@ pub enum Event {
         reason: LedgerReason,
         rating_slip_id: Option<Uuid>,
         visit_id: Option<Uuid>,
-    },
-    #[serde(rename = "loyalty.balance_updated")]
-    BalanceUpdated {
+    }
+    /// A player's balance of points changed.
+    BalanceUpdated = "loyalty.balance_updated", Resource, READ_FLOOR, Always {
         player_id: Uuid,
         balance: i64,
         balance_delta: i64,
         tier: Option<String>,
-    },
-    #[serde(rename = "floor_layout.activated")]
-    FloorLayoutActivated {
+    }
+    /// A version of the floor's layout came into force.
+    FloorLayoutActivated = "floor_layout.activated", Casino, READ_FLOOR, Always {
         layout_id: Uuid,
         layout_version_id: Uuid,
         activated_by: Uuid,
         activated_at: DateTime<Utc>,
         pits: Vec<LaidPit>,
         table_slots: Vec<LaidSlot>,
-    },
-    #[serde(rename = "finance.transaction_created")]
-    TransactionCreated {
+    }
+    /// Money moved between a player and the house.
+    TransactionCreated = "finance.transaction_created", Both, READ_FLOOR, Always {
         transaction_id: Uuid,
         player_id: Uuid,
         /// Cents (domain §13).
@@ -320,15 +413,15 @@ pub enum Event {
         tender_type: Option<String>,
         gaming_day: NaiveDate,
         visit_id: Option<Uuid>,
-    },
-    #[serde(rename = "finance.outbox_processed")]
-    FinanceOutboxProcessed {
+    }
+    /// What finance tells others was sent.
+    FinanceOutboxProcessed = "finance.outbox_processed", Internal, RUN_OUTBOX, Always {
         outbox_id: Uuid,
         ledger_id: Uuid,
         event_type: String,
         attempt_count: i32,
         processed_at: DateTime<Utc>,
-    },
+    }
 }
 
 /// A pit as a floor layout draws it.
@@ -404,6 +497,24 @@ pub enum TelemetrySource {
     ManualOps,
 }
 
+/// How much of an event a role may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    Whole,
+    /// That it happened, without its figures: as lists of exceptions show it to whoever may not read counts.
+    WithoutFigures,
+    Nothing,
+}
+
+/// One of many snapshots of the same thing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Snapshot {
+    /// The thing.
+    pub of: String,
+    /// Its state, where it has one: a snapshot in another state is no mere snapshot.
+    pub state: Option<RatingSlipStatus>,
+}
+
 impl Event {
     /// What the event is about: events of one resource keep their order among themselves, and its detail channel
     /// `{casino_id}:{resource_id}` carries those that the catalog sends there. None where only the casino as a whole is meant.
@@ -451,59 +562,15 @@ impl Event {
         }
     }
 
-    /// Channels as the catalog gives them.
+    /// The channels it is heard on.
     pub fn channels(&self, casino_id: Uuid) -> Vec<String> {
         let casino = casino_id.to_string();
         let resource = self.resource_id().map(|id| format!("{casino_id}:{id}"));
-        match self.audience() {
+        match self.name().audience() {
             Audience::Both => std::iter::once(casino).chain(resource).collect(),
             Audience::Casino => vec![casino],
             Audience::Resource => resource.into_iter().collect(),
             Audience::Internal => vec![format!("{casino_id}:{INTERNAL}")],
-        }
-    }
-
-    /// Which of the two channels the catalog names for the event.
-    pub const fn audience(&self) -> Audience {
-        match self {
-            Self::SessionCreated { .. }
-            | Self::SessionAdvanced { .. }
-            | Self::InventoryOpen { .. }
-            | Self::InventoryClose { .. }
-            | Self::FillRequested { .. }
-            | Self::FillCompleted { .. }
-            | Self::CreditRequested { .. }
-            | Self::CreditCompleted { .. }
-            | Self::SlipAdvanced { .. }
-            | Self::DropScheduled { .. }
-            | Self::DropRemoved { .. }
-            | Self::DropDelivered { .. }
-            | Self::DropReceived { .. }
-            | Self::DropCounted { .. }
-            | Self::ExceptionRaised { .. }
-            | Self::ExceptionResolved { .. }
-            | Self::RundownComputed { .. }
-            | Self::RundownFinalized { .. }
-            | Self::BuyinLogged { .. }
-            | Self::ShiftOpened { .. }
-            | Self::ShiftClosed { .. }
-            | Self::ShiftRundownReady { .. }
-            | Self::RollupUpdated { .. }
-            | Self::VisitClosed { .. }
-            | Self::VisitConverted { .. }
-            | Self::VisitCheckedOut { .. }
-            | Self::RatingSlipUpdated { .. }
-            | Self::RatingSlipClosed { .. }
-            | Self::LedgerAppended { .. }
-            | Self::TransactionCreated { .. } => Audience::Both,
-            Self::TableActivated { .. }
-            | Self::TableDeactivated { .. }
-            | Self::VisitCreated { .. }
-            | Self::VisitCheckedIn { .. }
-            | Self::RatingSlipCreated { .. }
-            | Self::FloorLayoutActivated { .. } => Audience::Casino,
-            Self::InventoryRundownRecorded { .. } | Self::BalanceUpdated { .. } => Audience::Resource,
-            Self::FinanceOutboxProcessed { .. } => Audience::Internal,
         }
     }
 
@@ -519,20 +586,67 @@ impl Event {
         }
         payload
     }
+
+    /// Reads a stored payload back, or says why it is none of this catalog.
+    pub fn read(payload: &Value, schema_version: i32) -> Result<Self, String> {
+        if schema_version != SCHEMA_VERSION {
+            return Err(format!(
+                "schema version {schema_version} is not {SCHEMA_VERSION}, the one this program knows"
+            ));
+        }
+        Self::deserialize(payload).map_err(|error| error.to_string())
+    }
+
+    /// How much of it a role sees: what it may read where it asks for the thing itself.
+    pub fn sight(&self, role: Role) -> Sight {
+        if !self.name().reader().may(role) {
+            return Sight::Nothing;
+        }
+        let of_a_count = matches!(self, Self::ExceptionRaised { category, .. } if category.tells_of_counts());
+        if of_a_count && !act::READ_COUNTS.may(role) {
+            return Sight::WithoutFigures;
+        }
+        Sight::Whole
+    }
+
+    /// Takes the figures out of a payload: for [`Sight::WithoutFigures`].
+    pub fn without_figures(payload: &mut Value) {
+        payload["variance_cents"] = Value::Null;
+    }
+
+    /// What it is a snapshot of, if no more than that.
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        if self.name().pace() == Pace::Always {
+            return None;
+        }
+        let state = if let Self::RatingSlipUpdated { status, .. } = self {
+            Some(*status)
+        } else {
+            None
+        };
+        // A rollup of a pit or of the casino has no resource of its own: its cell is the thing.
+        let of = if let Self::RollupUpdated { cell, .. } = self {
+            cell.clone()
+        } else {
+            self.resource_id()?.to_string()
+        };
+        Some(Snapshot { of, state })
+    }
 }
 
-/// The resource part of the channel for what the catalog calls internal: worker monitoring, which is nobody's but an admin's.
-pub const INTERNAL: &str = "internal";
+/// Whether the catalog has an event of this name.
+pub fn is_known(name: &str) -> bool {
+    Name::parse(name).is_some()
+}
 
-/// Where an event is heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Audience {
-    /// On the casino's channel and on its resource's.
-    Both,
-    /// On the casino's alone.
-    Casino,
-    /// On its resource's alone.
-    Resource,
-    /// On the casino's internal channel alone.
-    Internal,
+impl Name {
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::VARIANTS.iter().copied().find(|known| known.as_str() == name)
+    }
+}
+
+/// The words of a doc comment, as the macro sees it: `doc = " words"`.
+fn said(docs: &[&'static str]) -> &'static str {
+    let first = docs.first().copied().unwrap_or_default();
+    first.split('"').nth(1).unwrap_or_default().trim()
 }

@@ -59,12 +59,18 @@ impl JobKind {
                     takes: Takes::Flag,
                 },
             ],
-            Self::RollupRecompute | Self::RollupVerify | Self::DeadlineSweep => &[],
-            // How long runs that ended well are kept.
-            Self::RetentionPrune => &[Param {
-                name: "keep_runs_days",
-                takes: Takes::Number { least: 1, most: 3660 },
-            }],
+            Self::RollupRecompute | Self::RollupVerify | Self::DeadlineSweep | Self::AuditSeal => &[],
+            // How long runs that ended well are kept, and attempts to deliver to webhooks.
+            Self::RetentionPrune => &[
+                Param {
+                    name: "keep_runs_days",
+                    takes: Takes::Number { least: 1, most: 3660 },
+                },
+                Param {
+                    name: "keep_deliveries_days",
+                    takes: Takes::Number { least: 1, most: 3660 },
+                },
+            ],
         }
     }
 }

@@ -4,7 +4,8 @@
 //! [`slip`], [`drop_box`] and [`exception`] are the machines of a table's books, [`visit`] and [`rating_slip`] those of its guests, with
 //! [`finance`], [`loyalty`] and [`floor_layout`] beside them; [`dossier`] is everything known about one session and [`case`] a
 //! command being judged over it; [`snapshot`], [`custody`], [`count`], [`rollover`] record facts; [`manifest`], [`rundown`] and
-//! [`detectors`] are arithmetic over them; [`timetable`], [`shift`], [`shift_close`], [`shift_summary`] and [`deadline`] are what time asks for.
+//! [`detectors`] are arithmetic over them; [`timetable`], [`shift`], [`shift_close`], [`shift_summary`] and [`deadline`] are what time asks for;
+//! [`seal`] is how the audit of all this is kept from being rewritten.
 
 pub mod act;
 pub mod buyin;
@@ -38,6 +39,7 @@ pub mod role;
 pub mod rollover;
 pub mod rollup;
 pub mod rundown;
+pub mod seal;
 pub mod session;
 pub mod shift;
 pub mod shift_close;

@@ -162,6 +162,8 @@ words! {
         DeadlineSweep,
         /// Deletes what has outlived its use.
         RetentionPrune,
+        /// Seals the audit rows that wait for it.
+        AuditSeal,
     }
 
     /// Where one firing of a schedule stands. Succeeded, dead and skipped are ends; a person may send a dead run back.
@@ -217,6 +219,16 @@ words! {
         /// The evidence is complete: the engine takes it in the same transaction.
         Auto,
     }
+
+    /// Why nothing is sent to a webhook any more.
+    DisabledReason in "snake_case" {
+        /// An admin said so.
+        ByHand,
+        /// The receiver answered 410: it wants no more.
+        Gone,
+        /// Nothing was delivered for days.
+        Failing,
+    }
 }
 
 impl Status {
@@ -252,6 +264,13 @@ impl SlipStatus {
             Self::VerifiedAtTable | Self::DepositedInDropbox => true,
             Self::Requested | Self::Issued | Self::Cancelled | Self::Voided => false,
         }
+    }
+}
+
+impl Category {
+    /// Its figures are a soft count's: not for the roles that may not read counts.
+    pub const fn tells_of_counts(self) -> bool {
+        matches!(self, Self::CountVariance | Self::HoldDeviation)
     }
 }
 

@@ -13,6 +13,9 @@ use rundown::auth::{Algorithm, AuthSettings, TokenIssuer, Verifier, pin};
 use rundown::clock::{Clock, new_id};
 use rundown::config::Limits;
 use rundown::engine::Engine;
+use rundown::outbox::feed::Settings as StreamSettings;
+use rundown::outbox::webhook::Reach;
+use rundown::outbox::{Feed, News, Outbox};
 use rundown::store::{Db, PoolSettings};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use secrecy::SecretString;
@@ -70,6 +73,7 @@ pub struct House {
     pub home: Door,
     /// Another casino in the same database: nothing of it may ever be seen from here.
     pub other: Door,
+    daemon: Daemon,
     issuer: TokenIssuer,
     client: reqwest::Client,
 }
@@ -96,13 +100,15 @@ impl House {
         let db = Db::connect(&settings).await.expect("the pool");
         let clock = Clock::frozen("2026-03-06T21:00:00Z".parse::<DateTime<Utc>>().expect("an instant"));
         let tasks = TaskTracker::new();
-        let url = serve(&db, &clock, &tasks).await;
+        let daemon = Daemon::over(&db, &clock, streams());
+        let url = daemon.serve(&tasks, Reach { private: true }).await;
         let issuer = TokenIssuer::new(&auth(), std::path::Path::new("/nonexistent")).expect("an issuer");
         Self {
             cluster,
             db,
             clock,
             url,
+            daemon,
             tasks,
             home,
             other,
@@ -114,6 +120,28 @@ impl House {
     /// Somebody of this casino, with their own token.
     pub fn person(&self, employee_no: &str) -> Person {
         self.member(&self.home, employee_no)
+    }
+
+    /// Another daemon over the same database, whose operator lets webhooks reach so far; its URL.
+    pub async fn served_with(&self, reach: Reach) -> String {
+        Daemon::over(&self.db, &self.clock, streams()).serve(&self.tasks, reach).await
+    }
+
+    /// Another daemon over the same database, with streams of its own; its URL, and what publishes in it.
+    pub async fn streaming(&self, streams: StreamSettings) -> (String, Outbox) {
+        let daemon = Daemon::over(&self.db, &self.clock, streams);
+        (daemon.serve(&self.tasks, Reach { private: true }).await, daemon.outbox())
+    }
+
+    /// What publishes in this daemon, once it is run.
+    pub fn outbox(&self) -> Outbox {
+        self.daemon.outbox()
+    }
+
+    /// Somebody of this casino, at another daemon.
+    pub fn person_at(&self, url: &str, employee_no: &str) -> Person {
+        let subject = format!("{}:{employee_no}", self.home.name);
+        Person::new(self.client.clone(), url.to_owned(), Some(self.token(&subject)))
     }
 
     /// Somebody of the other casino.
@@ -294,10 +322,39 @@ impl House {
     }
 }
 
-async fn serve(db: &Db, clock: &Clock, tasks: &TaskTracker) -> String {
+/// What a daemon's parts share.
+struct Daemon {
+    engine: Engine,
+    feed: Feed,
+}
+
+impl Daemon {
+    fn over(db: &Db, clock: &Clock, streams: StreamSettings) -> Self {
+        Self {
+            engine: Engine::new(db.clone(), clock.clone()),
+            feed: Feed::new(db.clone(), streams),
+        }
+    }
+
+    fn outbox(&self) -> Outbox {
+        Outbox {
+            db: self.engine.db().clone(),
+            clock: self.engine.clock().clone(),
+            told: self.engine.told(),
+            news: News::default(),
+            feed: self.feed.clone(),
+        }
+    }
+
+    async fn serve(&self, tasks: &TaskTracker, reach: Reach) -> String {
+        serve(self, tasks, reach).await
+    }
+}
+
+async fn serve(daemon: &Daemon, tasks: &TaskTracker, reach: Reach) -> String {
     let plenty = NonZeroU32::new(1_000_000).expect("not zero");
     let app = App {
-        engine: Engine::new(db.clone(), clock.clone()),
+        engine: daemon.engine.clone(),
         verifier: Arc::new(Verifier::new(&auth(), std::path::Path::new("/nonexistent")).expect("a verifier")),
         limiter: Arc::new(Limiter::new(plenty, plenty)),
         limits: Limits {
@@ -306,13 +363,24 @@ async fn serve(db: &Db, clock: &Clock, tasks: &TaskTracker) -> String {
             requests_per_second: plenty,
             burst: plenty,
         },
+        feed: daemon.feed.clone(),
+        reach,
         tasks: tasks.clone(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let router = rundown::api::router(app, Duration::from_mins(1));
-    tasks.spawn(async move { axum::serve(listener, router).await });
+    tasks.spawn(async move { axum::serve(rundown::api::tuned(listener), router).await });
     url
+}
+
+pub fn streams() -> StreamSettings {
+    StreamSettings {
+        subscribers: 100,
+        heartbeat: Duration::from_secs(15),
+        lasts: Duration::from_hours(1),
+        kept: 4096,
+    }
 }
 
 pub fn auth() -> AuthSettings {

@@ -60,6 +60,18 @@ impl Person {
         self.raw(method, path, &headers, text.map(String::into_bytes)).await
     }
 
+    /// A GET whose answer is read as it comes.
+    pub async fn open(&self, path: &str, last_event_id: Option<&str>) -> reqwest::Response {
+        let mut request = self.client.get(format!("{}{path}", self.url));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(id) = last_event_id {
+            request = request.header("last-event-id", id);
+        }
+        request.send().await.expect("an answer")
+    }
+
     /// Any request, with whatever bytes.
     pub async fn raw(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<Vec<u8>>) -> Reply {
         let mut request = self.client.request(method, format!("{}{path}", self.url));
@@ -72,9 +84,16 @@ impl Person {
         if let Some(body) = body {
             request = request.body(body);
         }
-        let response = request.send().await.expect("an answer");
+        let mut response = request.send().await.expect("an answer");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await.expect("a body");
+        // A live stream has no end: its opening is the answer.
+        let is_live = headers.get("content-type").is_some_and(|value| value == "text/event-stream");
+        let text = if is_live {
+            let opening = response.chunk().await.expect("an opening").unwrap_or_default();
+            String::from_utf8_lossy(&opening).into_owned()
+        } else {
+            response.text().await.expect("a body")
+        };
         Reply {
             status,
             headers,

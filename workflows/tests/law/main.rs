@@ -7,6 +7,7 @@ mod casino;
 mod closing;
 mod counts;
 mod drops;
+mod events;
 mod exceptions;
 mod gates;
 mod late;

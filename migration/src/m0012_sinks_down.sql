@@ -1,0 +1,12 @@
+DROP FUNCTION sink_settle(jsonb);
+DROP FUNCTION sink_take(jsonb);
+DROP FUNCTION webhook_settle(jsonb);
+DROP FUNCTION webhook_take(jsonb);
+DROP FUNCTION webhook_keep_secret(uuid, bytea, bigint);
+DROP TABLE sink_cursor;
+DROP FUNCTION guard_sink_cursor();
+DROP TABLE webhook_delivery;
+DROP TABLE webhook_secret;
+DROP TABLE webhook;
+DROP FUNCTION guard_webhook();
+DROP SEQUENCE sink_term;
