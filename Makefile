@@ -10,7 +10,7 @@ data_dir := $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 rundown := cargo run --quiet --locked --bin rundown --
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check soak build postgres nats-server
+.PHONY: help run demo test check soak bench build postgres nats-server
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ test: postgres nats-server ## run every test, on real Postgres and a real NATS
 
 soak: postgres ## 10,000 firings by two daemons that are killed with -9 at random, each run exactly once (minutes)
 	cargo test --locked --test it soak:: -- --ignored --nocapture
+
+# `make bench ARGS=--quick` only proves that it works; `make bench ARGS=--help` tells what else it takes.
+bench: postgres ## how fast a command is, held against the limit of its Postgres (docs/performance.md; a quarter of an hour)
+	cargo bench --locked --bench speed -- $(ARGS)
 
 check: ## formatting and lints, as CI has them
 	cargo fmt --all --check
