@@ -166,7 +166,8 @@ async fn metrics_listener(config: &Config) -> Result<Option<TcpListener>> {
 )]
 fn serve(listener: TcpListener, router: Router, stopping: CancellationToken) -> JoinHandle<std::io::Result<()>> {
     tokio::spawn(async move {
-        axum::serve(api::tuned(listener), router)
+        // Made once: given the router itself, it would be made anew for each connection, a megabyte of routes and documents.
+        axum::serve(api::tuned(listener), router.into_make_service())
             .with_graceful_shutdown(stopping.cancelled_owned())
             .await
     })

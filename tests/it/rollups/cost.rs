@@ -206,6 +206,31 @@ async fn a_fill_costs_after_two_years_what_it_cost_after_a_day_and_no_reader_loo
     readers_use_indexes(&old, &wire).await;
 }
 
+/// The same as time: rounds of one fill and its recompute, in both houses in turn. `--nocapture` shows the figures.
+#[tokio::test]
+#[ignore = "a measurement: a fill's recompute after a day and after two years"]
+async fn how_long_the_recompute_after_a_fill_takes() {
+    let ((young, _led), (old, _wire)) = (house_after(1).await, house_after(730).await);
+    let mut took = [Vec::new(), Vec::new()];
+    for round in 0..40 {
+        for (house, took) in [&young, &old].into_iter().zip(&mut took) {
+            let session = house
+                .texts("SELECT id::text FROM table_inventory_session WHERE closed_at IS NULL")
+                .await
+                .remove(0);
+            house.slip(&session, "fill", &format!("round-{round}"), json!({ "500": 1 })).await;
+            let begun = std::time::Instant::now();
+            house.drained().await;
+            took.push(begun.elapsed());
+        }
+    }
+    let [after_a_day, after_two_years] = took.map(|mut took| {
+        took.sort_unstable();
+        took[took.len() / 2]
+    });
+    eprintln!("median of 40: {after_a_day:?} after a day, {after_two_years:?} after two years");
+}
+
 /// The statement of every way to ask, as the daemon sent it: none may read a whole table that grows.
 async fn readers_use_indexes(house: &House, wire: &Wire) {
     let shift = text(&house.rollups("grain=casino&by=shift&gaming_day=2026-03-05").await[0], "shift_id");

@@ -370,7 +370,7 @@ async fn serve(daemon: &Daemon, tasks: &TaskTracker, reach: Reach) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let router = rundown::api::router(app, Duration::from_mins(1));
-    tasks.spawn(async move { axum::serve(rundown::api::tuned(listener), router).await });
+    tasks.spawn(async move { axum::serve(rundown::api::tuned(listener), router.into_make_service()).await });
     url
 }
 
