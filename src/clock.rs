@@ -121,6 +121,17 @@ fn goes_in(passing: Duration, factor: u32) -> TimeDelta {
     TimeDelta::from_std(passing.saturating_mul(factor)).unwrap_or(TimeDelta::MAX)
 }
 
+/// How long to wait after so many failures in a row. Exponential, with full jitter: those that failed together do not come back together.
+pub fn pause(failures: i32, first: Duration, longest: Duration) -> Duration {
+    let doublings = u32::try_from(failures - 1).unwrap_or_default().min(31);
+    first.saturating_mul(1 << doublings).min(longest).mul_f64(rand::random::<f64>())
+}
+
+/// As the database takes a duration.
+pub fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// A new id: UUID version 7, so that ids made later sort later and an index grows at its end. Ids follow the system's time even
 /// under a frozen clock; nothing may read a time out of an id.
 #[expect(clippy::disallowed_methods, reason = "this is the one home of new ids")]
@@ -202,5 +213,19 @@ mod tests {
         let ids: Vec<Uuid> = (0..1_000).map(|_| new_id()).collect();
         assert!(ids.is_sorted());
         assert!(ids.iter().all(|id| id.get_version_num() == 7));
+    }
+
+    #[test]
+    fn a_pause_doubles_up_to_the_longest_and_is_never_longer() {
+        let (first, longest) = (Duration::from_secs(2), Duration::from_hours(1));
+        for failures in [1, 2, 5, 11, 12, 40, i32::MAX] {
+            let most = first.saturating_mul(1 << (failures - 1).min(20)).min(longest);
+            let pauses: Vec<_> = (0..200).map(|_| pause(failures, first, longest)).collect();
+            assert!(pauses.iter().all(|pause| *pause <= most), "{failures}");
+            assert!(
+                pauses.iter().max().is_some_and(|pause| *pause > most / 2),
+                "{failures}: full jitter reaches far"
+            );
+        }
     }
 }

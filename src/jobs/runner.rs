@@ -18,7 +18,7 @@ use workflows::timetable::Limits;
 use workflows::word::RunStatus;
 
 use super::{Halt, Job, perform};
-use crate::clock::{Clock, new_id};
+use crate::clock::{Clock, milliseconds, new_id, pause};
 use crate::config;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -137,7 +137,7 @@ impl Runner {
         let look = Look {
             owner: &self.owner,
             at: self.engine.clock().now(),
-            lease_ms: u64::try_from(self.settings.lease.as_millis()).unwrap_or(u64::MAX),
+            lease_ms: milliseconds(self.settings.lease),
             want: if self.stopping.is_cancelled() { 0 } else { free },
             held: self.posts.values().map(Post::held).collect(),
         };
@@ -218,7 +218,7 @@ impl Runner {
         tracing::error!(run = %post.lease.run_id, "a job panicked");
         let ending = Ending::Failed {
             error: "the job broke off; the log knows more".to_owned(),
-            pause_ms: milliseconds(pause(post.attempt, &self.settings)),
+            pause_ms: milliseconds(pause(post.attempt, self.settings.first_pause, self.settings.longest_pause)),
         };
         let settled = self.engine.db().settle(&post.lease, &ending, self.engine.clock().now()).await;
         if let Err(fault) = settled {
@@ -350,7 +350,7 @@ fn ending(result: anyhow::Result<Value>, run: &Taken, settings: &Settings) -> Op
             tracing::warn!(?error, attempt = run.attempt, "an attempt failed");
             Some(Ending::Failed {
                 error: told(&error),
-                pause_ms: milliseconds(pause(run.attempt, settings)),
+                pause_ms: milliseconds(pause(run.attempt, settings.first_pause, settings.longest_pause)),
             })
         }
     }
@@ -377,13 +377,6 @@ fn tell(became: Option<RunStatus>, ending: &Ending, attempt: i32) {
     }
 }
 
-/// Exponential, with full jitter: runs that failed together do not come back together.
-fn pause(attempt: i32, settings: &Settings) -> Duration {
-    let doublings = u32::try_from(attempt - 1).unwrap_or_default().min(31);
-    let longest = settings.first_pause.saturating_mul(1 << doublings).min(settings.longest_pause);
-    longest.mul_f64(rand::random::<f64>())
-}
-
 /// A failure in words that people of the casino may read: what went wrong inside stays in the log.
 fn told(error: &anyhow::Error) -> String {
     let mut words = Vec::new();
@@ -403,7 +396,3 @@ fn told(error: &anyhow::Error) -> String {
 
 /// What the schema takes.
 const MOST_TOLD: usize = 2000;
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}

@@ -21,8 +21,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::turns::{Sink, milliseconds, pause, take_turns};
-use crate::clock::{Clock, new_id};
+use super::turns::{Sink, take_turns};
+use crate::clock::{Clock, milliseconds, new_id, pause};
 use crate::config;
 use crate::observe::metrics;
 use crate::store::Db;

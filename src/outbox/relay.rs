@@ -18,6 +18,7 @@ use uuid::Uuid;
 use workflows::event::Event;
 
 use super::{Outbox, Settings};
+use crate::clock;
 use crate::observe::metrics;
 use crate::store::fault::Fault;
 use crate::store::feed::Head;
@@ -165,13 +166,13 @@ impl Relay {
         tracing::warn!(event = event.event, event_id = %event.id, correlation_id = event.correlation_id, attempt, error, "an event cannot be published");
         metrics::publish_failed();
         let dies = attempt >= self.settings.attempts;
-        let pause = super::turns::pause(attempt, self.settings.first_pause, self.settings.longest_pause);
+        let pause = clock::pause(attempt, self.settings.first_pause, self.settings.longest_pause);
         verdict.blocked.insert((event.casino_id, event.aggregate_id));
         verdict.unsound.push(Unsound {
             id: event.id,
             attempts: event.attempts,
             error,
-            pause_ms: super::turns::milliseconds(pause),
+            pause_ms: clock::milliseconds(pause),
             dies,
         });
     }

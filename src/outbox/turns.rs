@@ -103,16 +103,6 @@ fn tell<S: Sink>(ended: Result<(), JoinError>) {
     }
 }
 
-/// Exponential, with full jitter: receivers that failed together are not asked together again.
-pub(super) fn pause(failures: i32, first: Duration, longest: Duration) -> Duration {
-    let doublings = u32::try_from(failures - 1).unwrap_or_default().min(31);
-    first.saturating_mul(1 << doublings).min(longest).mul_f64(rand::random::<f64>())
-}
-
-pub(super) fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,20 +139,6 @@ mod tests {
             stopping.cancel();
             let ended = tokio::time::timeout(LOOK_EVERY / 5, task.join_next()).await;
             assert!(ended.is_ok(), "after {rests} ms");
-        }
-    }
-
-    #[test]
-    fn a_pause_doubles_up_to_the_longest_and_is_never_longer() {
-        let (first, longest) = (Duration::from_secs(2), Duration::from_hours(1));
-        for failures in [1, 2, 5, 11, 12, 40, i32::MAX] {
-            let most = first.saturating_mul(1 << (failures - 1).min(20)).min(longest);
-            let pauses: Vec<_> = (0..200).map(|_| pause(failures, first, longest)).collect();
-            assert!(pauses.iter().all(|pause| *pause <= most), "{failures}");
-            assert!(
-                pauses.iter().max().is_some_and(|pause| *pause > most / 2),
-                "{failures}: full jitter reaches far"
-            );
         }
     }
 }

@@ -22,8 +22,8 @@ use tracing::Instrument as _;
 
 use self::post::{NoAnswer, Post};
 pub use self::reach::Reach;
-use super::turns::{Sink, milliseconds, pause, take_turns};
-use crate::clock::{Clock, new_id};
+use super::turns::{Sink, take_turns};
+use crate::clock::{Clock, milliseconds, new_id, pause};
 use crate::config;
 use crate::observe::metrics;
 use crate::store::Db;
