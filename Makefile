@@ -28,7 +28,7 @@ soak: postgres ## 10,000 firings by two daemons that are killed with -9 at rando
 	cargo test --locked --test it soak:: -- --ignored --nocapture
 
 # `make bench ARGS=--quick` only proves that it works; `make bench ARGS=--help` tells what else it takes.
-bench: postgres ## how fast a command is, held against the limit of its Postgres (docs/performance.md; a quarter of an hour)
+bench: postgres ## how fast a command is, held against the limit of its Postgres (docs/performance.md; twenty minutes)
 	cargo bench --locked --bench speed -- $(ARGS)
 
 check: ## formatting and lints, as CI has them

@@ -66,35 +66,43 @@ pub async fn say(owner: &DatabaseConnection, sql: &str) -> Result<()> {
     })
 }
 
+/// A casino with its settings and its people, and nothing else. `token` gives somebody's `Authorization`.
+pub async fn found_people(owner: &DatabaseConnection, name: &str, token: impl Fn(&str) -> Result<String>) -> Result<(Uuid, People)> {
+    let hash = pin::hash(&SecretString::from(PIN))?;
+    let (id, mut people) = (new_id(), BTreeMap::new());
+    let mut sql = format!(
+        "INSERT INTO casino (id, name, timezone, denominations_cents, fill_series_open, credit_series_open)
+         VALUES ('{id}', '{name}', 'America/Chicago', '{{100,500,2500,10000,50000,100000}}', true, true);"
+    );
+    for (employee_no, role) in STAFF {
+        let staff_id = new_id();
+        let pin_hash = if *role == "system" {
+            "NULL".to_owned()
+        } else {
+            format!("'{hash}'")
+        };
+        write!(
+            sql,
+            "INSERT INTO staff (id, casino_id, external_subject, employee_no, name, role, pin_hash)
+             VALUES ('{staff_id}', '{id}', '{name}:{employee_no}', '{employee_no}', 'Person {employee_no}', '{role}', {pin_hash});"
+        )?;
+        let holds_token = !matches!(*role, "dealer" | "system");
+        let token = if holds_token {
+            Some(token(&format!("{name}:{employee_no}"))?)
+        } else {
+            None
+        };
+        people.insert((*employee_no).to_owned(), (staff_id, token));
+    }
+    say(owner, &sql).await?;
+    Ok((id, People(people)))
+}
+
 impl Casino {
     /// Settings, staff, the tables to be played, and one more table to copy from. `token` gives somebody's `Authorization`.
     pub async fn found(owner: &DatabaseConnection, live: usize, token: impl Fn(&str) -> Result<String>) -> Result<Self> {
-        let hash = pin::hash(&SecretString::from(PIN))?;
-        let (id, mut people) = (new_id(), BTreeMap::new());
-        let mut sql = format!(
-            "INSERT INTO casino (id, name, timezone, denominations_cents, fill_series_open, credit_series_open)
-             VALUES ('{id}', '{NAME}', 'America/Chicago', '{{100,500,2500,10000,50000,100000}}', true, true);"
-        );
-        for (employee_no, role) in STAFF {
-            let staff_id = new_id();
-            let pin_hash = if *role == "system" {
-                "NULL".to_owned()
-            } else {
-                format!("'{hash}'")
-            };
-            write!(
-                sql,
-                "INSERT INTO staff (id, casino_id, external_subject, employee_no, name, role, pin_hash)
-                 VALUES ('{staff_id}', '{id}', '{NAME}:{employee_no}', '{employee_no}', 'Person {employee_no}', '{role}', {pin_hash});"
-            )?;
-            let holds_token = !matches!(*role, "dealer" | "system");
-            let token = if holds_token {
-                Some(token(&format!("{NAME}:{employee_no}"))?)
-            } else {
-                None
-            };
-            people.insert((*employee_no).to_owned(), (staff_id, token));
-        }
+        let (id, people) = found_people(owner, NAME, token).await?;
+        let mut sql = String::new();
         let mut played = Vec::with_capacity(PLAYED + 1);
         for nth in 0..=PLAYED {
             let table = Table {
@@ -116,7 +124,7 @@ impl Casino {
         let moment = text(owner, "SELECT lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0')").await?;
         Ok(Self {
             id,
-            people: People(people),
+            people,
             played,
             live_prefix: format!("{}-{}-7000-8000-", &moment[..8], &moment[8..]),
             live,

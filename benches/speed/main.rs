@@ -10,6 +10,7 @@ mod client;
 mod daemon;
 mod limit;
 mod meter;
+mod metrics;
 mod report;
 mod run;
 
@@ -42,7 +43,7 @@ pub struct Settings {
     /// better part of an hour to load, and 25 GB.
     #[arg(long, value_delimiter = ',', default_value = "1000,100000")]
     history: Vec<usize>,
-    /// Only what has one of these words in its name: limit, command, cosigned, session, read, shift, start.
+    /// Only what has one of these words in its name: limit, command, cosigned, session, read, shift, start, metrics.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Where every figure goes as JSON.

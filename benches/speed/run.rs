@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::Settings;
 use crate::casino::{self, Casino, number, text};
 use crate::client::session::{COMMANDS, PINS};
-use crate::client::{Latency, Outcome, PIN, Plan, Work};
+use crate::client::{Latency, Outcome, PIN, People, Plan, Work};
 use crate::daemon::{Daemon, Scratch, authorization, free_port};
 use crate::limit::{self, Ground, Shape};
 use crate::meter::{Meter, Spent, cpu_ms, server_of};
@@ -46,7 +46,9 @@ async fn measure(settings: &Settings) -> Result<String> {
     let scratch = Scratch::make(&settings.below, settings.keep)?;
     let mut bench = Bench::open(settings, scratch.root.join("data")).await?;
     bench.fill().await?;
-    for (nth, history) in settings.history.iter().enumerate() {
+    // Only commands are measured over more than the first.
+    let histories = if settings.wants("command") { settings.history.len() } else { 1 };
+    for (nth, history) in settings.history.iter().take(histories).enumerate() {
         bench.age(*history).await?;
         if nth == 0 {
             bench.start_up().await?;
@@ -65,6 +67,7 @@ async fn measure(settings: &Settings) -> Result<String> {
         }
     }
     bench.shift_close().await?;
+    bench.metrics().await?;
     let version = text(&bench.owner, "SHOW server_version").await?;
     let mut report = std::mem::take(&mut bench.report);
     bench.close().await?;
@@ -73,20 +76,20 @@ async fn measure(settings: &Settings) -> Result<String> {
     Ok(report.table())
 }
 
-fn note(what: &str) {
+pub fn note(what: &str) {
     eprintln!("speed: {what}");
 }
 
-struct Bench<'a> {
-    settings: &'a Settings,
+pub struct Bench<'a> {
+    pub settings: &'a Settings,
     dir: PathBuf,
-    daemon: Option<Daemon>,
-    owner: DatabaseConnection,
+    pub daemon: Option<Daemon>,
+    pub owner: DatabaseConnection,
     socket_dir: String,
     meter: Meter,
     casino: Casino,
-    report: Report,
-    http: reqwest::Client,
+    pub report: Report,
+    pub http: reqwest::Client,
 }
 
 impl<'a> Bench<'a> {
@@ -177,8 +180,7 @@ impl<'a> Bench<'a> {
             self.sessions(connections).await?;
         }
         self.reads().await
-        // HERE, once they exist: `GET /metrics/…` and `/metrics` beside the reads, and how long an event takes from its commit to a subscriber
-        // of `/events/stream`.
+        // HERE, once it exists: how long an event takes from its commit to a subscriber of `/events/stream`.
     }
 
     /// The limit both ways and the daemon, each first in turn.
@@ -329,6 +331,7 @@ impl<'a> Bench<'a> {
             ("timeline", of_each("/timeline")?, false),
             ("rollups of the casino by day", one("rollups?grain=casino&by=gaming_day"), false),
             ("rollups, known already (304)", one("rollups?grain=casino&by=gaming_day"), true),
+            ("the page of Prometheus", vec!["/metrics".to_owned(); USUAL], false),
         ];
         for (what, paths, known) in reads {
             // Learning the tags reads every path once: a few are enough.
@@ -445,16 +448,28 @@ impl<'a> Bench<'a> {
         Ok(Work::Toggle(sessions.collect::<Result<_>>()?))
     }
 
-    fn seconds(&self) -> f64 {
+    pub fn seconds(&self) -> f64 {
         Duration::from_secs(self.settings.seconds).as_secs_f64()
     }
 
     /// Has a client process do this work, and says what it came to and what it cost.
     async fn sample(&self, work: Work, connections: usize, seconds: f64, rate: Option<f64>) -> Result<(Outcome, Spent)> {
+        self.sample_of(&self.casino.people, work, connections, seconds, rate).await
+    }
+
+    /// The same by the people of another casino.
+    pub async fn sample_of(
+        &self,
+        people: &People,
+        work: Work,
+        connections: usize,
+        seconds: f64,
+        rate: Option<f64>,
+    ) -> Result<(Outcome, Spent)> {
         let writes = !matches!(work, Work::Get { .. });
         let plan = Plan {
             addr: self.daemon.as_ref().context("a daemon")?.addr,
-            people: self.casino.people.clone(),
+            people: people.clone(),
             work,
             connections,
             seconds,
@@ -499,11 +514,11 @@ impl<'a> Bench<'a> {
     }
 }
 
-fn rate(outcome: &Outcome) -> f64 {
+pub fn rate(outcome: &Outcome) -> f64 {
     f64::from(outcome.answered) / outcome.seconds
 }
 
-fn all(outcome: &Outcome) -> f64 {
+pub fn all(outcome: &Outcome) -> f64 {
     f64::from(outcome.all)
 }
 

@@ -28,6 +28,7 @@ pub struct Model {
     pub cashier_receives_boxes: bool,
     pub hold_band_low_bp: Option<i32>,
     pub hold_band_high_bp: Option<i32>,
+    pub pit_grind_share_bp: i32,
     pub version: i64,
     pub created_at: DateTimeUtc,
 }

@@ -57,7 +57,8 @@ CREATE TABLE table_buyin_telemetry (
     -- Finance knows nobody unrated.
     CONSTRAINT buyin_bridged_is_rated CHECK (source = 'manual_ops' OR rating_slip_id IS NOT NULL),
     CONSTRAINT buyin_reverses_by_adjustment CHECK (
-        reverses_id IS NULL OR (reverses_id <> id AND telemetry_kind IN ('RATED_ADJUSTMENT', 'GRIND_ADJUSTMENT')))
+        reverses_id IS NULL OR (reverses_id <> id AND telemetry_kind IN ('RATED_ADJUSTMENT', 'GRIND_ADJUSTMENT'))),
+    CONSTRAINT buyin_undo_names_its_row CHECK (idempotency_key NOT LIKE 'undo:%' OR reverses_id IS NOT NULL)
 );
 
 -- G5: what every writer's ON CONFLICT names, columns and predicate. The daemon does not start without it.
@@ -85,8 +86,8 @@ CREATE FUNCTION session_of_buyin(b table_buyin_telemetry) RETURNS table_inventor
      ORDER BY s.opened_at DESC, s.id DESC LIMIT 1
 $$;
 
--- Before the row is written: whether it is late, and whether a row in finance's name has a transaction that says the same. The second holds
--- off a writer beside the bridge: there is exactly one.
+-- Before the row is written: whether it is late, whether its player is known, and whether a row in finance's name has a transaction that says
+-- the same. The last holds off a writer beside the bridge: there is exactly one.
 CREATE FUNCTION guard_buyin() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.is_late := COALESCE((session_of_buyin(NEW)).status = 'FINALIZED', false);
@@ -95,6 +96,11 @@ BEGIN
          WHERE t.casino_id = NEW.casino_id AND 'pft:' || t.id = NEW.idempotency_key AND t.id = substr(NEW.idempotency_key, 5)::uuid
            AND t.direction = 'in' AND t.rating_slip_id = NEW.rating_slip_id AND t.amount_cents = NEW.amount_cents) THEN
         PERFORM refused(TG_TABLE_NAME, 'RD010', 'buyin_of_a_transaction', 'only the bridge writes in the name of finance');
+    END IF;
+    -- Seed 3: a ghost's money is grind, and grind is linked to nobody. A slip of a ghost is kept for compliance and rates nothing.
+    IF NEW.visit_id IS NOT NULL AND EXISTS (
+        SELECT FROM visit AS v WHERE v.casino_id = NEW.casino_id AND v.id = NEW.visit_id AND v.visit_kind = 'gaming_ghost_unrated') THEN
+        PERFORM refused(TG_TABLE_NAME, 'RD010', 'buyin_of_a_known_player', 'a ghost is rated by nobody');
     END IF;
     RETURN NEW;
 END $$;

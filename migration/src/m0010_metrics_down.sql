@@ -3,6 +3,7 @@ DROP FUNCTION window_stamp(uuid, uuid);
 DROP INDEX buyin_bridged;
 DROP INDEX financial_transaction_rated;
 DROP INDEX session_of_table_by_time;
+ALTER TABLE casino DROP COLUMN pit_grind_share_bp;
 DROP TRIGGER stamp ON gaming_table;
 DROP TRIGGER stamp ON table_par;
 DROP TRIGGER stamp ON rating_slip;

@@ -45,6 +45,12 @@ CREATE TRIGGER stamp AFTER INSERT ON table_par REFERENCING NEW TABLE AS written 
 CREATE TRIGGER stamp AFTER INSERT OR UPDATE ON gaming_table FOR EACH ROW EXECUTE FUNCTION stamp_the_table();
 
 -- ---------------------------------------------------------------------------------------------------------------------
+-- How much of a pit has to log its unrated buy-ins before the pit vouches for a table that logs none: `workflows/src/coverage.rs` judges by it.
+
+ALTER TABLE casino ADD COLUMN pit_grind_share_bp int NOT NULL DEFAULT 8000 CHECK (pit_grind_share_bp BETWEEN 1 AND 10000);
+GRANT UPDATE (pit_grind_share_bp) ON casino TO rundown_app;
+
+-- ---------------------------------------------------------------------------------------------------------------------
 -- Reading. What it costs follows the window: each step enters an index by table and time, or by session.
 
 -- The sessions of a table as time goes. The moment of creation never changes, so the index costs a running session nothing.
@@ -74,53 +80,71 @@ RETURNS json LANGUAGE plpgsql STABLE AS $$
 DECLARE
     -- Where the window has sessions of its own, others may lie between their counts: those are looked for as far as the window reaches.
     reach CONSTANT interval := CASE WHEN p_shift_id IS NULL AND p_day IS NULL THEN interval '0' ELSE p_reach END;
-    since_created CONSTANT timestamptz := p_from - reach;
-    until_created CONSTANT timestamptz := p_to + reach;
 BEGIN
     RETURN (WITH seat AS MATERIALIZED (
         SELECT t.id, t.label, t.pit, t.status = 'active' AS in_service
           FROM gaming_table AS t WHERE t.casino_id = c_id
-    ), found AS MATERIALIZED (
-        SELECT DISTINCT ON (s.id) s.id, s.table_id, s.created_at, s.status, s.opened_at, s.closed_at, s.own FROM (
-            SELECT x.id, x.table_id, x.created_at, x.status, x.opened_at, x.closed_at, x.close_reason, true AS own
-              FROM table_inventory_session AS x WHERE x.casino_id = c_id AND x.gaming_day = p_day
-            UNION ALL
-            SELECT x.id, x.table_id, x.created_at, x.status, x.opened_at, x.closed_at, x.close_reason, true
-              FROM table_inventory_session AS x WHERE x.casino_id = c_id AND x.shift_id = p_shift_id
-            UNION ALL
-            SELECT x.*, false FROM seat CROSS JOIN LATERAL (
-                SELECT y.id, y.table_id, y.created_at, y.status, y.opened_at, y.closed_at, y.close_reason FROM table_inventory_session AS y
-                 WHERE y.casino_id = c_id AND y.table_id = seat.id AND y.created_at >= since_created AND y.created_at < until_created OFFSET 0) AS x
+    ), own AS MATERIALIZED (
+        SELECT x.id, x.table_id, x.created_at, x.status, x.opened_at, x.closed_at
+          FROM table_inventory_session AS x
+         WHERE x.casino_id = c_id AND x.gaming_day = p_day AND x.close_reason IS DISTINCT FROM 'cancelled'
+        UNION ALL
+        SELECT x.id, x.table_id, x.created_at, x.status, x.opened_at, x.closed_at
+          FROM table_inventory_session AS x
+         WHERE x.casino_id = c_id AND x.shift_id = p_shift_id AND x.close_reason IS DISTINCT FROM 'cancelled'
+    ), own_verified AS MATERIALIZED (
+        SELECT own.table_id, n.*
+          FROM own CROSS JOIN LATERAL (
+            SELECT x.id, x.session_id, x.kind, x.total_cents, x.counted_at, x.created_at, x.supersedes_id FROM table_inventory_snapshot AS x
+             WHERE x.casino_id = c_id AND x.session_id = own.id AND x.verified_at IS NOT NULL OFFSET 0) AS n
+    ), own_edge AS (
+        SELECT v.table_id, min(v.counted_at) FILTER (WHERE v.counted_at >= p_from - p_reach) AS first,
+               max(v.counted_at) FILTER (WHERE v.counted_at < p_to + p_reach) AS last,
+               bool_or(v.kind = 'open' AND v.counted_at >= p_from - p_reach AND v.counted_at < p_to + p_reach) AS opens
+          FROM own_verified AS v WHERE NOT EXISTS (SELECT FROM own_verified AS later WHERE later.supersedes_id = v.id)
+         GROUP BY v.table_id
+    ), view AS MATERIALIZED (
+        -- How far other sessions have to be looked for. Where an opener of the window's own begins it, whatever ended before is no matter.
+        SELECT seat.id AS table_id, edge.first AS first_own, edge.last AS last_own, COALESCE(edge.opens, false) AS opens,
+               CASE WHEN edge.opens THEN LEAST(p_from, edge.first) ELSE p_from - reach END AS since,
+               GREATEST(p_to, edge.last) AS until
+          FROM seat LEFT JOIN own_edge AS edge ON edge.table_id = seat.id
+    ), other AS MATERIALIZED (
+        SELECT s.* FROM (
+            SELECT x.* FROM view CROSS JOIN LATERAL (
+                SELECT y.id, y.table_id, y.created_at, y.status, y.opened_at, y.closed_at FROM table_inventory_session AS y
+                 WHERE y.casino_id = c_id AND y.table_id = view.table_id AND y.created_at >= view.since AND y.created_at < view.until
+                   AND y.close_reason IS DISTINCT FROM 'cancelled' OFFSET 0) AS x
             UNION ALL
             -- Of the sessions before, at most one is in play and at most one more has not been opened: the last count lies in these three.
-            SELECT x.*, false FROM seat CROSS JOIN LATERAL (
-                SELECT y.id, y.table_id, y.created_at, y.status, y.opened_at, y.closed_at, y.close_reason FROM table_inventory_session AS y
-                 WHERE y.casino_id = c_id AND y.table_id = seat.id AND y.created_at < since_created AND y.close_reason IS DISTINCT FROM 'cancelled'
-                 ORDER BY y.created_at DESC LIMIT 3) AS x) AS s
-         WHERE s.close_reason IS DISTINCT FROM 'cancelled'
-         ORDER BY s.id, s.own DESC
+            SELECT x.* FROM view CROSS JOIN LATERAL (
+                SELECT y.id, y.table_id, y.created_at, y.status, y.opened_at, y.closed_at FROM table_inventory_session AS y
+                 WHERE y.casino_id = c_id AND y.table_id = view.table_id AND y.created_at < view.since AND y.close_reason IS DISTINCT FROM 'cancelled'
+                 ORDER BY y.created_at DESC LIMIT 3) AS x
+             WHERE NOT view.opens OR x.closed_at IS NULL OR x.closed_at >= view.since) AS s
+         WHERE NOT EXISTS (SELECT FROM own WHERE own.id = s.id)
+    ), found AS MATERIALIZED (
+        SELECT own.*, true AS own FROM own UNION ALL SELECT other.*, false FROM other
     ), verified AS MATERIALIZED (
-        SELECT found.table_id, found.own, n.*
-          FROM found CROSS JOIN LATERAL (
+        SELECT v.*, true AS own FROM own_verified AS v
+        UNION ALL
+        SELECT other.table_id, n.*, false
+          FROM other CROSS JOIN LATERAL (
             SELECT x.id, x.session_id, x.kind, x.total_cents, x.counted_at, x.created_at, x.supersedes_id FROM table_inventory_snapshot AS x
-             WHERE x.casino_id = c_id AND x.session_id = found.id AND x.verified_at IS NOT NULL OFFSET 0) AS n
+             WHERE x.casino_id = c_id AND x.session_id = other.id AND x.verified_at IS NOT NULL OFFSET 0) AS n
     ), counted AS MATERIALIZED (
         SELECT v.* FROM verified AS v WHERE NOT EXISTS (SELECT FROM verified AS later WHERE later.supersedes_id = v.id)
     ), span AS MATERIALIZED (
         -- A count before the window is looked back to only where it may be one end of an interval: a later one is the other end, and no
         -- opener of the window's own is better.
-        SELECT seat.id AS table_id, edge.prior,
-               LEAST(p_from, edge.first_own, CASE WHEN edge.closes AND NOT edge.opens THEN edge.prior END) AS since,
-               GREATEST(p_to, edge.last_own) AS until,
+        SELECT view.table_id, edge.prior,
+               LEAST(p_from, view.first_own, CASE WHEN edge.closes AND NOT view.opens THEN edge.prior END) AS since,
+               view.until,
                ARRAY(SELECT moment FROM unnest(edge.moments || ARRAY[p_from, p_to]) AS moment GROUP BY moment ORDER BY moment) AS cuts
-          FROM seat LEFT JOIN (
-            SELECT n.table_id, array_agg(n.counted_at) AS moments,
-                   min(n.counted_at) FILTER (WHERE n.own AND n.counted_at >= p_from - p_reach) AS first_own,
-                   max(n.counted_at) FILTER (WHERE n.own AND n.counted_at < p_to + p_reach) AS last_own,
-                   max(n.counted_at) FILTER (WHERE n.counted_at <= p_from) AS prior,
-                   bool_or(n.own AND n.kind = 'open' AND n.counted_at >= p_from - p_reach AND n.counted_at < p_to + p_reach) AS opens,
+          FROM view LEFT JOIN (
+            SELECT n.table_id, array_agg(n.counted_at) AS moments, max(n.counted_at) FILTER (WHERE n.counted_at <= p_from) AS prior,
                    bool_or(n.counted_at > p_from AND (n.own OR n.counted_at < p_to)) AS closes
-              FROM counted AS n GROUP BY n.table_id) AS edge ON edge.table_id = seat.id
+              FROM counted AS n GROUP BY n.table_id) AS edge ON edge.table_id = view.table_id
     ), near AS MATERIALIZED (
         -- Sessions of which something may lie between two counts of the window.
         SELECT found.*, span.cuts FROM found JOIN span USING (table_id)
@@ -154,11 +178,15 @@ BEGIN
                    COALESCE(sum(y.amount_cents) FILTER (WHERE y.telemetry_kind IN ('RATED_BUYIN', 'RATED_ADJUSTMENT')), 0) AS rated,
                    COALESCE(sum(y.amount_cents) FILTER (WHERE y.telemetry_kind IN ('GRIND_BUYIN', 'GRIND_ADJUSTMENT')), 0) AS grind,
                    count(*) AS rows,
-                   -- An entry that was undone has an adjustment of its own, at the same moment.
+                   -- A buy-in that was undone has an adjustment of its own, at the same moment. An adjustment that was undone was no buy-in.
                    count(*) FILTER (WHERE y.telemetry_kind = 'RATED_BUYIN')
-                       - count(*) FILTER (WHERE y.telemetry_kind = 'RATED_ADJUSTMENT' AND y.idempotency_key LIKE 'undo:%') AS rated_buyins,
+                       - count(*) FILTER (WHERE y.telemetry_kind = 'RATED_ADJUSTMENT' AND y.idempotency_key LIKE 'undo:%'
+                                            AND (SELECT o.telemetry_kind FROM table_buyin_telemetry AS o WHERE o.id = y.reverses_id) = 'RATED_BUYIN')
+                       AS rated_buyins,
                    count(*) FILTER (WHERE y.telemetry_kind = 'GRIND_BUYIN')
-                       - count(*) FILTER (WHERE y.telemetry_kind = 'GRIND_ADJUSTMENT' AND y.idempotency_key LIKE 'undo:%') AS grind_buyins,
+                       - count(*) FILTER (WHERE y.telemetry_kind = 'GRIND_ADJUSTMENT' AND y.idempotency_key LIKE 'undo:%'
+                                            AND (SELECT o.telemetry_kind FROM table_buyin_telemetry AS o WHERE o.id = y.reverses_id) = 'GRIND_BUYIN')
+                       AS grind_buyins,
                    count(*) FILTER (WHERE y.source = 'finance_bridge') AS bridged
               FROM table_buyin_telemetry AS y
              WHERE y.casino_id = c_id AND y.table_id = span.table_id AND y.occurred_at >= span.since AND y.occurred_at < span.until

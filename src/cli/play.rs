@@ -34,7 +34,7 @@ use self::book::{Book, CONTEXT, Post};
 use self::floor::Floor;
 pub use self::pace::{Hours, Pace};
 pub use self::progress::Progress;
-pub use self::report::{Outcome, Refused, SessionLine, ShiftLine};
+pub use self::report::{BuyinLine, Outcome, Refused, SessionLine, ShiftLine};
 use self::wire::{Answer, Wire};
 pub use self::wire::{FieldError, Refusal, Tokens, UnmetGate};
 use crate::casino_folder::{Act, ActLine, Folder};
@@ -125,6 +125,16 @@ pub async fn play_at(
         outcome.sessions.push(line);
         outcome.refused.extend(refused);
     }
+    if is_told_of_players(folder) {
+        let day = match &pace {
+            Pace::ByTheHour(hours) => Some(hours.gaming_day),
+            Pace::AtOnce => None,
+        };
+        match results::read_buyins(&mut wire, reader, day).await? {
+            Ok(buyins) => outcome.buyins = Some(buyins),
+            Err(refusal) => outcome.refused.push(unread("read_buyins", reader, refusal)),
+        }
+    }
     if let Pace::ByTheHour(hours) = &pace {
         outcome.shifts = clockwork::summaries(&mut wire, folder, reader, hours).await?;
         clockwork::compare(&mut wire, folder, reader, &outcome.sessions, &mut outcome.shifts).await?;
@@ -140,6 +150,23 @@ fn reader(folder: &Folder) -> anyhow::Result<&str> {
     Ok(&reader
         .context("staff.csv has neither compliance nor a pit boss nor an admin to read the results")?
         .employee_no)
+}
+
+/// Whether anybody buys in.
+fn is_told_of_players(folder: &Folder) -> bool {
+    let buys_in = |line: &ActLine| matches!(line.act, Act::RecordTransaction { .. } | Act::LogBuyin { .. });
+    folder.day.iter().any(buys_in)
+}
+
+/// A reading at the end, of the whole floor, that did not go through.
+fn unread(act: &str, by: &str, refusal: Refusal) -> Refused {
+    Refused {
+        seq: None,
+        act: act.to_owned(),
+        table: "every table".to_owned(),
+        by: by.to_owned(),
+        refusal,
+    }
 }
 
 struct Player<'a> {

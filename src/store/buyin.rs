@@ -46,8 +46,10 @@ impl Tx {
             SELECT jsonb_build_object(
                 'known', (SELECT to_jsonb(b) FROM table_buyin_telemetry AS b WHERE b.casino_id = $1 AND b.idempotency_key = $2),
                 'has_table', EXISTS (SELECT FROM gaming_table AS t WHERE t.casino_id = $1 AND t.id = $3),
-                'seat', (SELECT jsonb_build_object('visit_id', r.visit_id, 'table_id', r.table_id)
-                           FROM rating_slip AS r WHERE r.casino_id = $1 AND r.id = $4)) AS json";
+                'seat', (SELECT jsonb_build_object('visit_id', r.visit_id, 'table_id', r.table_id,
+                                                    'is_ghost', v.visit_kind = 'gaming_ghost_unrated')
+                           FROM rating_slip AS r JOIN visit AS v ON v.casino_id = r.casino_id AND v.id = r.visit_id
+                          WHERE r.casino_id = $1 AND r.id = $4)) AS json";
         let values = [
             context.casino.id.into(),
             buyin::entry_key(&entry.idempotency_key).into(),

@@ -154,7 +154,11 @@ async fn summary(tx: &Tx, context: &Context, meant: &Meant) -> Result<Summary, F
         start: meant.window_start,
         end: meant.window_end,
     };
-    Ok(Summary::of(window, &facts(tx, context, meant).await?))
+    Ok(Summary::of(
+        window,
+        context.casino.pit_grind_share_bp,
+        &facts(tx, context, meant).await?,
+    ))
 }
 
 /// As text, and read straight into its types: the facts of a big floor are a megabyte, and a tree of JSON between would cost more than they do.

@@ -1,5 +1,7 @@
 //! The program itself, as it is installed: killed in the middle of a day, started again, and never twice on one data directory.
 
+mod backfill;
+
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};

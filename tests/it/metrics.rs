@@ -313,6 +313,72 @@ async fn a_tag_holds_until_something_it_tells_changes() {
     expect_news("another name").await;
 }
 
+/// Half of the pit logs its unrated buy-ins: whether that vouches for the other half is the casino's to say, and whoever reads is told what it said.
+#[tokio::test]
+async fn how_much_of_a_pit_vouches_for_a_table_is_the_casinos_to_say() {
+    let house = House::open().await;
+    for table in ["BJ-01", "BJ-02"] {
+        house.open_table(table, &format!("{table}-A"), tray()).await;
+    }
+    pass(&house, 5);
+    grind(&house, "BJ-01", 2_500).await;
+    rated(&house, "BJ-02", 8_000).await;
+    let path = format!("tables?{DAY}");
+    let said = |reply: &Reply| {
+        let table = &reply.expect(200)["items"][1];
+        let share = &table["telemetry_counts"]["pit_grind_share_bp"];
+        json!([
+            table["table"],
+            table["telemetry_quality"],
+            table["telemetry_notes"],
+            share,
+            table["telemetry_rule"]
+        ])
+    };
+    let rule = "telemetry_quality/2";
+    let usual = house.get("CO-01", &format!("metrics/{path}")).await;
+    let notes = json!(["no_grind_at_table", "pit_grind_share_too_low"]);
+    assert_eq!(said(&usual), json!(["BJ-02", "LOW_COVERAGE", notes, 8_000, rule]));
+    house.settle_policy(json!({ "pit_grind_share_bp": 5_000 })).await;
+    let less = read_knowing(&house, &path, &tag(&usual)).await;
+    assert_eq!(
+        said(&less),
+        json!(["BJ-02", "GOOD_COVERAGE", ["grind_from_pit_share"], 5_000, rule])
+    );
+    for wrong in [0, 10_001] {
+        let reply = house
+            .person("AD-01")
+            .patch("/api/v1/casino", json!({ "pit_grind_share_bp": wrong }))
+            .await;
+        reply.refused(422, "validation_failed");
+        assert_eq!(reply.pointers(), ["/pit_grind_share_bp"]);
+    }
+}
+
+/// Taken back is the adjustment, not what it adjusted.
+#[tokio::test]
+async fn an_adjustment_that_is_undone_leaves_the_buy_in_it_was_about() {
+    let house = House::open().await;
+    house.open_table("BJ-01", "BJ-01-A", tray()).await;
+    pass(&house, 5);
+    grind(&house, "BJ-01", 2_500).await;
+    let adjustment = json!({
+        "table_id": house.table("BJ-01"), "amount_cents": -500, "telemetry_kind": "GRIND_ADJUSTMENT", "idempotency_key": new_id(),
+    });
+    let adjustment = crate::support::id(house.post("PB-01", "buyin-telemetry", adjustment).await.expect(201));
+    house
+        .post("PB-01", &format!("buyin-telemetry/{adjustment}/undo"), json!({}))
+        .await
+        .expect(201);
+    pass(&house, 5);
+    let table = read(&house, &format!("tables?{DAY}")).await["items"][0].clone();
+    let said = ["estimated_drop_grind_cents", "telemetry_quality"].map(|name| table[name].clone());
+    assert_eq!(
+        (json!(said), &table["telemetry_counts"]["grind_buyins"]),
+        (json!([2_500, "GOOD_COVERAGE"]), &json!(1))
+    );
+}
+
 #[tokio::test]
 async fn what_a_window_does_not_show_leaves_its_reader_with_what_they_have() {
     let house = House::open().await;
@@ -415,6 +481,14 @@ async fn a_window_is_asked_for_in_one_way_and_for_two_days_at_most() {
         assert!(detail.contains(word), "{query}: {detail}");
     }
     read(&house, "summary?window_start=2026-03-06T00:00:00Z&window_end=2026-03-08T00:00:00Z").await;
+    // The first and the last day that may be asked about are days as any other.
+    for day in ["1970-01-01", "9999-12-31"] {
+        let told = read(&house, &format!("summary?gaming_day={day}")).await;
+        assert_eq!(
+            (&told["gaming_day"], told["tables"][0]["opening_source"].is_string()),
+            (&json!(day), true)
+        );
+    }
     let nowhere = new_id();
     reader
         .get(&below(&format!("metrics/casino?shift_id={nowhere}")))

@@ -412,3 +412,26 @@ async fn refusals_replays_and_readings_are_no_dearer() {
     let bill = metered.bill();
     assert!(metered.bill.iter().all(|(_, trips)| cost(trips) <= MOST), "\n{bill}");
 }
+
+/// Whether anything has changed is asked before anything is read, so that a change in between is not missed; who knows the answer pays for that
+/// question alone.
+#[tokio::test]
+async fn metrics_ask_once_whether_anything_changed_and_read_once() {
+    let mut metered = Metered::open().await;
+    let person = metered.house.person("CO-01");
+    let day = "metrics/summary?gaming_day=2026-03-06";
+    let told = metered
+        .put_down("metrics", async |path: &str| person.get(path).await, day, 200)
+        .await;
+    let known = [("if-none-match", told.header("etag").expect("a tag"))];
+    metered
+        .put_down(
+            "metrics known already",
+            async |path: &str| person.send(Method::GET, path, &known, None).await,
+            day,
+            304,
+        )
+        .await;
+    let costs: Vec<usize> = metered.bill.iter().map(|(_, trips)| cost(trips)).collect();
+    assert_eq!(costs, [MOST + 1, MOST], "\n{}", metered.bill());
+}

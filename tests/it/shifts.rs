@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use rundown::auth::TokenIssuer;
 use rundown::casino_folder::Folder;
-use rundown::cli::play::{Hours, Outcome, Pace, Progress, play_at};
+use rundown::cli::play::{BuyinLine, Hours, Outcome, Pace, Progress, play_at};
 use rundown::cli::seed::seed;
 use rundown::clock::Clock;
 use rundown::config::Config;
@@ -979,7 +979,7 @@ async fn the_daemon_signs_nothing_and_resolves_nothing() {
 
 /// The daemon as `demo --time-lapse` starts it, over a test's database.
 async fn lapse(factor: u32) -> Outcome {
-    let folder = Folder::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/casino-day")).expect("the folder");
+    let folder = Folder::read_with_telemetry(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/casino-day")).expect("the folder");
     let cluster = Cluster::database().await;
     let database = Database {
         embedded: None,
@@ -1024,6 +1024,15 @@ async fn a_casino_day_by_the_hour_opens_and_closes_its_shifts_by_itself() {
     let outcome = lapse(3_600).await;
     let refused: Vec<String> = outcome.refused.iter().map(ToString::to_string).collect();
     assert_eq!(refused, Vec::<String>::new());
+    // The players' part of the day, at its hours: the sums are worked out in `casino_day::telemetry`.
+    let bought = BuyinLine {
+        rated_cents: Some(2_225_000),
+        grind_cents: Some(123_000),
+        good: 12,
+        low: 3,
+        none: 9,
+    };
+    assert_eq!(outcome.buyins, Some(bought));
     let played: Vec<(&str, usize)> = outcome.shifts.iter().map(|shift| (shift.name.as_str(), shift.finalized)).collect();
     assert_eq!(played, [("day", 13), ("swing", 24), ("grave", 10)]);
     for shift in &outcome.shifts {

@@ -83,6 +83,8 @@ pub struct Entry {
 pub struct Seat {
     pub visit_id: Uuid,
     pub table_id: Uuid,
+    /// Of a guest whom nobody knows.
+    pub is_ghost: bool,
 }
 
 impl TelemetryKind {
@@ -132,6 +134,11 @@ pub fn log(entry: &Entry, seat: Option<Seat>, context: &Context) -> Result<Buyin
         judged => judged?,
     };
     flawless(flaws)?;
+    // Seed 3: who is not known is not rated, though a slip of theirs is kept. Finance and loyalty say the same.
+    if entry.telemetry_kind.is_rated() && seat.is_some_and(|seat| seat.is_ghost) {
+        let detail = "the rating slip is of a ghost visit, and a ghost is rated by nobody; log a grind buy-in, without visit and slip";
+        return Err(Refusal::conflict("ghost_visit", detail));
+    }
     Ok(Buyin {
         id: (context.new_id)(),
         casino_id: context.casino.id,

@@ -147,9 +147,10 @@ fn of_group(group: &GroupMetrics) -> Figures {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::coverage::USUAL_GRIND_SHARE_BP;
 
     fn figures(cents: Option<i64>) -> Figures {
-        let mut figures = of_group(&Summary::of(window(), &[]).casino);
+        let mut figures = of_group(&Summary::of(window(), USUAL_GRIND_SHARE_BP, &[]).casino);
         for figure in &mut figures {
             figure.1 = cents;
         }

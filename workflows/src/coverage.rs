@@ -6,11 +6,11 @@ use strum::{Display, EnumString, VariantArray};
 use utoipa::ToSchema;
 
 /// The rule that [`judge`] follows. It rises with every change of the rule, so that a grade given earlier is not read by a later one.
-pub const RULE: &str = "telemetry_quality/1";
+pub const RULE: &str = "telemetry_quality/2";
 
-/// The share of a pit's open tables, in percent, at which grind logged elsewhere in the pit vouches for a table without any. The share is the
-/// rule's and not the casino's: two casinos' grades mean the same.
-pub const PIT_GRIND_SHARE_PERCENT: i64 = 80;
+/// What the casino's `pit_grind_share_bp` is until it says otherwise: the share of a pit's open tables, in basis points, at which grind logged
+/// elsewhere in the pit vouches for a table without any. Rule 1 had this one for every casino.
+pub const USUAL_GRIND_SHARE_BP: i32 = 8_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Display, EnumString, VariantArray, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -57,6 +57,13 @@ pub struct TelemetryCounts {
     pub pit_open_tables: i64,
     /// Those of them with unrated buy-ins.
     pub pit_grind_tables: i64,
+    /// The share of them that the casino asks for, in basis points: a grade given under another one means something else.
+    #[serde(default = "usual_grind_share")]
+    pub pit_grind_share_bp: i32,
+}
+
+const fn usual_grind_share() -> i32 {
+    USUAL_GRIND_SHARE_BP
 }
 
 /// The quality of one table's buy-ins, and what was decisive.
@@ -64,7 +71,8 @@ pub fn judge(counts: &TelemetryCounts) -> (TelemetryQuality, Vec<TelemetryNote>)
     let buyins = counts.rated_buyins + counts.grind_buyins;
     let rated_activity = counts.rating_slips > 0 || counts.expected_rated_rows > 0;
     let own_grind = counts.grind_buyins > 0;
-    let pit_grind = counts.pit_open_tables > 0 && counts.pit_grind_tables * 100 >= PIT_GRIND_SHARE_PERCENT * counts.pit_open_tables;
+    let pit_grind =
+        counts.pit_open_tables > 0 && counts.pit_grind_tables * 10_000 >= i64::from(counts.pit_grind_share_bp) * counts.pit_open_tables;
     let observed = [
         (TelemetryNote::NoBuyins, buyins == 0),
         (TelemetryNote::RatedActivityWithoutBuyins, buyins == 0 && rated_activity),
@@ -100,6 +108,7 @@ mod tests {
             rating_slips: slips,
             pit_open_tables: pit.0,
             pit_grind_tables: pit.1,
+            pit_grind_share_bp: USUAL_GRIND_SHARE_BP,
         }
     }
 
@@ -125,6 +134,25 @@ mod tests {
         for (what, counts, quality) in cases {
             assert_eq!(judge(&counts).0, quality, "{what}");
         }
+    }
+
+    #[test]
+    fn the_share_is_the_casinos() {
+        let asking = |share, pit| TelemetryCounts {
+            pit_grind_share_bp: share,
+            ..counts(1, 0, 1, 0, 1, pit)
+        };
+        assert_eq!(judge(&asking(10_000, (5, 4))).0, LowCoverage);
+        assert_eq!(judge(&asking(10_000, (5, 5))).0, GoodCoverage);
+        assert_eq!(judge(&asking(3_333, (3, 1))).0, GoodCoverage);
+        assert_eq!(judge(&asking(3_334, (3, 1))).0, LowCoverage, "a share is not rounded");
+        // A checkpoint taken under rule 1 is read as it was judged.
+        let kept = serde_json::json!({
+            "rated_buyins": 1, "grind_buyins": 0, "expected_rated_rows": 1, "missing_rated_rows": 0, "rating_slips": 1,
+            "pit_open_tables": 5, "pit_grind_tables": 4,
+        });
+        let kept: TelemetryCounts = serde_json::from_value(kept).unwrap();
+        assert_eq!((kept.pit_grind_share_bp, judge(&kept).0), (8_000, GoodCoverage));
     }
 
     #[test]

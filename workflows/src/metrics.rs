@@ -19,8 +19,8 @@ use uuid::Uuid;
 
 use self::table::Reading;
 use crate::coverage::{self, TelemetryCounts, TelemetryNote, TelemetryQuality};
-use crate::money::ratio_rounded;
-use crate::rollup::Sum;
+use crate::money::share_bp;
+use crate::rollup::{Sum, Tally};
 use crate::rundown::Figures;
 use crate::timetable::zone::instant;
 use crate::word::{MetricGrade, SnapshotKind};
@@ -292,8 +292,8 @@ impl Window {
 }
 
 impl Summary {
-    /// Computes a window from what is known of its tables.
-    pub fn of(window: Window, facts: &[TableFacts]) -> Self {
+    /// Computes a window from what is known of its tables. The share is the casino's (see [`coverage`]).
+    pub fn of(window: Window, pit_grind_share_bp: i32, facts: &[TableFacts]) -> Self {
         let readings: Vec<Reading<'_>> = facts
             .iter()
             .map(|table| Reading::of(window, table))
@@ -302,7 +302,10 @@ impl Summary {
         let pits = pit_habits(&readings);
         let mut tables: Vec<TableMetrics> = readings
             .iter()
-            .map(|reading| reading.metrics(reading.pit().and_then(|pit| pits.get(pit)).copied().unwrap_or_default()))
+            .map(|reading| {
+                let pit = reading.pit().and_then(|pit| pits.get(pit)).copied().unwrap_or_default();
+                reading.metrics(pit, pit_grind_share_bp)
+            })
             .collect();
         tables.sort_by(|a, b| (&a.table, a.table_id).cmp(&(&b.table, b.table_id)));
         let mut of_pit: BTreeMap<&str, Vec<&TableMetrics>> = BTreeMap::new();
@@ -350,19 +353,13 @@ impl GroupMetrics {
         };
         let count = |is: fn(&TableMetrics) -> bool| tables.iter().map(|table| i64::from(is(table))).sum::<i64>();
         let quality = |wanted| tables.iter().map(|table| i64::from(table.telemetry_quality == wanted)).sum::<i64>();
-        let (opening, closing) = (sum(|table| table.opening_total_cents), sum(|table| table.closing_total_cents));
-        let (fills, credits) = (
-            sum(|table| Some(table.fills_total_cents)),
-            sum(|table| Some(table.credits_total_cents)),
-        );
         let rated = sum(|table| table.estimated_drop_rated_cents);
         let grind = sum(|table| table.estimated_drop_grind_cents);
         let estimated = sum(|table| table.estimated_drop_total_cents);
-        let drop = sum(|table| table.drop_total_cents);
         let inventory = sum(|table| table.win_loss_inventory_cents);
         let expected = sum(|table| table.win_loss_estimated_cents);
-        let win = sum(|table| table.win_loss_stat_cents);
-        let hold_drop = sum(|table| table.win_loss_stat_cents.and(table.drop_total_cents));
+        // What stored rollups sum too is summed as they do.
+        let tally = tables.iter().map(|table| table.tally()).fold(Tally::default(), |a, b| a + b);
         let all = i64::try_from(tables.len()).unwrap_or(i64::MAX);
         let covered = count(|table| table.opening_snapshot_id.is_some() && table.closing_snapshot_id.is_some());
         let authoritative = count(|table| table.metric_grade == MetricGrade::Authoritative);
@@ -371,40 +368,37 @@ impl GroupMetrics {
             tables: all,
             open_tables: count(|table| table.was_open),
             covered_tables: covered,
-            coverage_bp: ratio_rounded(i128::from(covered) * 10_000, i128::from(all)),
+            coverage_bp: share_bp(covered, all),
             authoritative_tables: authoritative,
             metric_grade: if all > 0 && authoritative == all {
                 MetricGrade::Authoritative
             } else {
                 MetricGrade::Estimate
             },
-            opening_total_cents: opening.cents,
-            opening_skipped: opening.skipped,
-            closing_total_cents: closing.cents,
-            closing_skipped: closing.skipped,
-            fills_total_cents: fills.cents,
-            fills_skipped: fills.skipped,
-            credits_total_cents: credits.cents,
-            credits_skipped: credits.skipped,
+            opening_total_cents: tally.opening.cents,
+            opening_skipped: tally.opening.skipped,
+            closing_total_cents: tally.closing.cents,
+            closing_skipped: tally.closing.skipped,
+            fills_total_cents: tally.fills.cents,
+            fills_skipped: tally.fills.skipped,
+            credits_total_cents: tally.credits.cents,
+            credits_skipped: tally.credits.skipped,
             estimated_drop_rated_cents: rated.cents,
             estimated_drop_rated_skipped: rated.skipped,
             estimated_drop_grind_cents: grind.cents,
             estimated_drop_grind_skipped: grind.skipped,
             estimated_drop_total_cents: estimated.cents,
             estimated_drop_total_skipped: estimated.skipped,
-            drop_total_cents: drop.cents,
-            drop_skipped: drop.skipped,
+            drop_total_cents: tally.drop.cents,
+            drop_skipped: tally.drop.skipped,
             win_loss_inventory_cents: inventory.cents,
             win_loss_inventory_skipped: inventory.skipped,
             win_loss_estimated_cents: expected.cents,
             win_loss_estimated_skipped: expected.skipped,
-            win_loss_stat_cents: win.cents,
-            win_loss_stat_skipped: win.skipped,
-            hold_drop_cents: hold_drop.cents,
-            hold_bp: win
-                .cents
-                .zip(hold_drop.cents)
-                .and_then(|(win, drop)| ratio_rounded(i128::from(win) * 10_000, i128::from(drop))),
+            win_loss_stat_cents: tally.win.cents,
+            win_loss_stat_skipped: tally.win.skipped,
+            hold_drop_cents: tally.hold_drop_cents,
+            hold_bp: tally.hold_bp(),
             good_coverage_tables: quality(TelemetryQuality::GoodCoverage),
             low_coverage_tables: quality(TelemetryQuality::LowCoverage),
             no_coverage_tables: quality(TelemetryQuality::None),
@@ -412,9 +406,25 @@ impl GroupMetrics {
     }
 }
 
+impl TableMetrics {
+    /// What of it a stored rollup would sum.
+    fn tally(&self) -> Tally {
+        Tally {
+            opening: self.opening_total_cents.into(),
+            closing: self.closing_total_cents.into(),
+            fills: Some(self.fills_total_cents).into(),
+            credits: Some(self.credits_total_cents).into(),
+            drop: self.drop_total_cents.into(),
+            win: self.win_loss_stat_cents.into(),
+            hold_drop_cents: self.win_loss_stat_cents.and(self.drop_total_cents),
+            ..Tally::default()
+        }
+    }
+}
+
 impl Reading<'_> {
     /// The table's figures. Everything a figure is made of has been found; here the law of each is asked.
-    fn metrics(&self, pit: PitHabit) -> TableMetrics {
+    fn metrics(&self, pit: PitHabit, pit_grind_share_bp: i32) -> TableMetrics {
         let buyins = &self.buyins;
         let counts = TelemetryCounts {
             rated_buyins: buyins.rated_buyins,
@@ -424,6 +434,7 @@ impl Reading<'_> {
             rating_slips: buyins.rating_slips,
             pit_open_tables: pit.open,
             pit_grind_tables: pit.grind,
+            pit_grind_share_bp,
         };
         let (telemetry_quality, telemetry_notes) = coverage::judge(&counts);
         // A sum over no row at all is not zero: nobody has logged anything.

@@ -4,6 +4,11 @@
 /// A bound far above any tray, low enough that a session's sums cannot overflow.
 pub const MAX_CENTS: i64 = 10_000_000_000_000;
 
+/// What share of the whole a part is, in basis points, to nearest, halves away from zero. None of nothing.
+pub fn share_bp(part: i64, whole: i64) -> Option<i64> {
+    ratio_rounded(i128::from(part) * 10_000, i128::from(whole))
+}
+
 /// Rounds `numerator / denominator` to the nearest whole number, halves away from zero. None when the denominator is 0.
 pub fn ratio_rounded(numerator: i128, denominator: i128) -> Option<i64> {
     if denominator == 0 {

@@ -48,6 +48,8 @@ pub struct Casino {
     /// HOLD_DEVIATION is off until both ends of the band are set (basis points).
     pub hold_band_low_bp: Option<i32>,
     pub hold_band_high_bp: Option<i32>,
+    /// At this share of a pit's open tables with unrated buy-ins logged, they vouch for the pit's other tables (basis points).
+    pub pit_grind_share_bp: i32,
     pub version: i64,
     pub created_at: DateTime<Utc>,
 }

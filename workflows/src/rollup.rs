@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::dossier::Dossier;
-use crate::money::ratio_rounded;
+use crate::money::share_bp;
 use crate::record::Report;
 use crate::rundown::{self, Figures};
 use crate::word::{Category, CloseReason, MetricGrade, RollupBy, RollupGrain, Status};
@@ -442,7 +442,7 @@ impl Tally {
 
     /// Σ win / Σ drop over the sessions that have both, in basis points.
     pub fn hold_bp(&self) -> Option<i64> {
-        ratio_rounded(i128::from(self.win.cents?) * 10_000, i128::from(self.hold_drop_cents?))
+        share_bp(self.win.cents?, self.hold_drop_cents?)
     }
 }
 

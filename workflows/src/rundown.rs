@@ -11,7 +11,7 @@ use crate::act;
 use crate::case::{Case, Context};
 use crate::dossier::Dossier;
 use crate::event::Event;
-use crate::money::ratio_rounded;
+use crate::money::share_bp;
 use crate::record::Report;
 use crate::word::{BankMode, CountStatus, MetricGrade, SlipKind, Status, SubjectKind};
 
@@ -38,7 +38,7 @@ impl Figures {
 
     /// win / drop in basis points, to nearest, halves away from zero. Null if the drop is null or 0; may be negative or over 10,000.
     pub fn hold_bp(&self) -> Option<i64> {
-        ratio_rounded(i128::from(self.win()?) * 10_000, i128::from(self.drop?))
+        share_bp(self.win()?, self.drop?)
     }
 
     /// Names of the inputs that do not exist.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::case::{Changes, Context};
 use crate::dossier::Dossier;
 use crate::event::Event;
-use crate::money::ratio_rounded;
+use crate::money::share_bp;
 use crate::record::{Shift, ShiftSummary};
 use crate::word::{CloseReason, MetricGrade, ShiftStatus, Status, SummaryStatus};
 
@@ -77,7 +77,6 @@ pub fn summarize(book: &Book, lines: Option<Value>, at: DateTime<Utc>) -> ShiftS
     let win = sum(|part| part.win_loss_stat_cents);
     // The drops of the very sessions whose wins are in the sum: another one's would thin the hold.
     let drop_won = sum(|part| part.win_loss_stat_cents.and(part.drop_total_cents));
-    let hold = |win, drop| ratio_rounded(i128::from(win) * 10_000, i128::from(drop));
     let is_ready = book.shift.status == ShiftStatus::Closed && book.parts.iter().all(Part::is_done);
     let is_authoritative = played.iter().all(|part| part.metric_grade == Some(MetricGrade::Authoritative)) && !played.is_empty();
     ShiftSummary {
@@ -91,7 +90,7 @@ pub fn summarize(book: &Book, lines: Option<Value>, at: DateTime<Utc>) -> ShiftS
         credits_total_cents: sum(|part| part.credits_total_cents),
         drop_total_cents: sum(|part| part.drop_total_cents),
         win_loss_stat_cents: win,
-        hold_bp: win.zip(drop_won).and_then(|(win, drop)| hold(win, drop)),
+        hold_bp: win.zip(drop_won).and_then(|(win, drop)| share_bp(win, drop)),
         skipped: number(played.iter().filter(|part| part.win_loss_stat_cents.is_none()).count()),
         metric_grade: if is_authoritative {
             MetricGrade::Authoritative

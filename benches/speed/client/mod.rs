@@ -77,6 +77,7 @@ pub struct Outcome {
 pub struct Latency {
     pub p50: f64,
     pub p90: f64,
+    pub p95: f64,
     pub p99: f64,
     pub p999: f64,
     pub max: f64,
@@ -207,6 +208,7 @@ impl Tape {
             latency: Latency {
                 p50: at(0.5),
                 p90: at(0.9),
+                p95: at(0.95),
                 p99: at(0.99),
                 p999: at(0.999),
                 max: at(1.0),

@@ -34,6 +34,8 @@ pub struct Outcome {
     pub finalized: usize,
     /// The day's shifts, where it was played by the hour.
     pub shifts: Vec<ShiftLine>,
+    /// What the day's players bought in for; none where the folder tells of none.
+    pub buyins: Option<BuyinLine>,
     pub elapsed: Duration,
 }
 
@@ -94,6 +96,17 @@ pub struct ShiftLine {
     pub rolled_up: Option<bool>,
 }
 
+/// Buy-ins at all tables of the gaming day, as its window tells them. Cents; `None` is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuyinLine {
+    pub rated_cents: Option<i64>,
+    pub grind_cents: Option<i64>,
+    /// Tables by how far their buy-ins may be trusted.
+    pub good: i64,
+    pub low: i64,
+    pub none: i64,
+}
+
 impl Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", session_table(&self.sessions))?;
@@ -119,6 +132,9 @@ impl Display for Outcome {
         for shift in &self.shifts {
             writeln!(f, "{shift}")?;
         }
+        if let Some(buyins) = &self.buyins {
+            writeln!(f, "{buyins}")?;
+        }
         write!(f, "Runtime:    {}.{} s", self.elapsed.as_secs(), self.elapsed.subsec_millis() / 100)
     }
 }
@@ -142,6 +158,17 @@ impl Display for ShiftLine {
         write!(
             f,
             "Shift:      {name} is {status}: {sessions} sessions, {finalized} finalized, {cancelled} cancelled; drop {drop}, win {win}, hold {hold}{rollup}"
+        )
+    }
+}
+
+impl Display for BuyinLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { good, low, none, .. } = self;
+        let (rated, grind) = (dollars(self.rated_cents), dollars(self.grind_cents));
+        write!(
+            f,
+            "Buy-ins:    rated {rated}, unrated {grind}; coverage good at {good} tables, low at {low}, none at {none}"
         )
     }
 }
@@ -256,12 +283,20 @@ mod tests {
             categories: vec![Category::SealMismatch],
         };
         let exceptions = BTreeMap::from([(Category::SealMismatch, 1)]);
+        let buyins = Some(BuyinLine {
+            rated_cents: Some(2_225_000),
+            grind_cents: None,
+            good: 12,
+            low: 3,
+            none: 9,
+        });
         let elapsed = Duration::from_millis(12_345);
         let outcome = Outcome {
             acts: 3,
             replayed: 1,
             sessions: vec![line],
             exceptions,
+            buyins,
             elapsed,
             ..Outcome::default()
         };
@@ -291,9 +326,10 @@ mod tests {
             ],
             "{text}"
         );
-        let totals: Vec<&str> = text.lines().rev().take(4).collect();
+        let totals: Vec<&str> = text.lines().rev().take(5).collect();
         let expected = [
             "Runtime:    12.3 s",
+            "Buy-ins:    rated $22,250.00, unrated —; coverage good at 12 tables, low at 3, none at 9",
             "Exceptions: 1 SEAL_MISMATCH",
             "Sessions:   1 CLOSED",
             "Acts:       3 accepted (1 of them replayed), 0 refused",

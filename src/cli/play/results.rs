@@ -1,11 +1,12 @@
 //! How the sessions of a play stand, read back from the daemon.
 
+use chrono::NaiveDate;
 use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 use workflows::word::{Category, ExceptionStatus, Status};
 
 use super::book::{CONTEXT, Played};
-use super::report::{Refused, SessionLine};
+use super::report::{BuyinLine, Refused, SessionLine};
 use super::wire::{Answer, Refusal, Wire};
 
 #[derive(Deserialize)]
@@ -79,6 +80,43 @@ pub async fn read_session(wire: &mut Wire<'_>, reader: &str, session: &Played) -
         categories: exceptions.iter().flatten().map(|row| row.category).collect(),
     };
     Ok((line, refused))
+}
+
+/// What the players of a gaming day bought in for; the day that runs, where none is given.
+pub async fn read_buyins(wire: &mut Wire<'_>, reader: &str, day: Option<NaiveDate>) -> anyhow::Result<Result<BuyinLine, Refusal>> {
+    #[derive(Deserialize)]
+    struct Me {
+        gaming_day: NaiveDate,
+    }
+    #[derive(Deserialize)]
+    struct Shown {
+        casino: Figures,
+    }
+    #[derive(Deserialize)]
+    struct Figures {
+        #[serde(deserialize_with = "nullable")]
+        estimated_drop_rated_cents: Option<i64>,
+        #[serde(deserialize_with = "nullable")]
+        estimated_drop_grind_cents: Option<i64>,
+        good_coverage_tables: i64,
+        low_coverage_tables: i64,
+        no_coverage_tables: i64,
+    }
+    let day = match day {
+        Some(day) => day,
+        None => match read::<Me>(wire, reader, "/me").await? {
+            Ok(me) => me.gaming_day,
+            Err(refusal) => return Ok(Err(refusal)),
+        },
+    };
+    let shown = read::<Shown>(wire, reader, &format!("{CONTEXT}/metrics/casino?gaming_day={day}")).await?;
+    Ok(shown.map(|Shown { casino }| BuyinLine {
+        rated_cents: casino.estimated_drop_rated_cents,
+        grind_cents: casino.estimated_drop_grind_cents,
+        good: casino.good_coverage_tables,
+        low: casino.low_coverage_tables,
+        none: casino.no_coverage_tables,
+    }))
 }
 
 pub async fn status_of(wire: &mut Wire<'_>, reader: &str, session: Uuid) -> anyhow::Result<Result<Status, Refusal>> {

@@ -33,6 +33,8 @@ const TEAM: std::ops::RangeInclusive<i32> = 2..=workflows::count::MAX_TEAM;
 const MINUTES: std::ops::RangeInclusive<i32> = 0..=7 * 24 * 60;
 /// A deadline in hours: at most a year, so that a date plus a deadline is always a date.
 const HOURS: std::ops::RangeInclusive<i32> = 0..=366 * 24;
+/// A share of things there are. Nothing of nothing would vouch for anybody.
+const SHARE_BP: std::ops::RangeInclusive<i32> = 1..=10_000;
 
 macro_rules! settings {
     ($($(#[$doc:meta])* $field:ident: $type:ty,)+) => {
@@ -77,6 +79,8 @@ settings! {
     /// Basis points; null together with the other end: `HOLD_DEVIATION` is off.
     hold_band_low_bp: Option<i32>,
     hold_band_high_bp: Option<i32>,
+    /// Of a pit's open tables, in basis points: from here on grind buy-ins logged there vouch for its other tables (`telemetry_quality`).
+    pit_grind_share_bp: i32,
 }
 
 impl Tx {
@@ -166,6 +170,7 @@ fn judge(casino: &mut Casino) -> Result<(), Refusal> {
     form.within("/delivery_limit_minutes", &casino.delivery_limit_minutes, &MINUTES);
     form.within("/drop_due_hours", &casino.drop_due_hours, &HOURS);
     form.within("/count_due_hours", &casino.count_due_hours, &HOURS);
+    form.within("/pit_grind_share_bp", &casino.pit_grind_share_bp, &SHARE_BP);
     match (casino.hold_band_low_bp, casino.hold_band_high_bp) {
         (Some(low), Some(high)) if low > high => form.flaw("/hold_band_low_bp", format!("lies above the high end, {high}")),
         (Some(_), Some(_)) | (None, None) => {}
@@ -231,6 +236,7 @@ mod tests {
             cashier_receives_boxes: false,
             hold_band_low_bp: Some(500),
             hold_band_high_bp: Some(3_000),
+            pit_grind_share_bp: 8_000,
             version: 1,
             created_at: DateTime::UNIX_EPOCH,
         }
@@ -287,7 +293,7 @@ mod tests {
     fn every_flaw_is_named_at_once() {
         let body = json!({
             "name": " ", "timezone": "America/Chicagoo", "gaming_day_start": "06:00:30", "denominations_cents": [100, 0, 100],
-            "opening_tolerance_cents": -1, "min_count_team": 1, "drop_due_hours": 1_000_000,
+            "opening_tolerance_cents": -1, "min_count_team": 1, "drop_due_hours": 1_000_000, "pit_grind_share_bp": 0,
         });
         assert_eq!(
             changed(body).unwrap_err(),
@@ -299,7 +305,8 @@ mod tests {
                 "/denominations_cents/2",
                 "/opening_tolerance_cents",
                 "/min_count_team",
-                "/drop_due_hours"
+                "/drop_due_hours",
+                "/pit_grind_share_bp"
             ]
         );
     }

@@ -102,6 +102,8 @@ async fn a_casino_day_with_its_players_shows_what_they_bought_in_for() {
     let mut going = ticking(&floor.clock);
     let outcome = floor.play(false).await;
     all_accepted(&outcome, ACTS);
+    let bought = outcome.buyins.as_ref().expect("the folder tells of players");
+    assert_eq!((bought.rated_cents, bought.grind_cents), (Some(RATED), Some(GRIND)));
 
     let summary = floor.read("metrics/summary?gaming_day=2026-03-06").await;
     assert_eq!(drops(&summary["casino"]), json!([RATED, GRIND, RATED + GRIND]));

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde_json::Map;
+use workflows::coverage::USUAL_GRIND_SHARE_BP;
 use workflows::metrics::{BuyinFlow, Count, SessionFacts, SlipFlow, Summary, TableFacts, Window};
 
 use super::*;
@@ -338,28 +339,28 @@ impl Floor {
                         "finance_bridge",
                         &format!("pft:{transaction}"),
                         Some(slip),
+                        None,
                     );
                 }
             }
             3 => {
                 let key = format!("man:{slip}");
-                self.log(table, at, cents, "RATED_BUYIN", "manual_ops", &key, Some(slip));
+                self.log(table, at, cents, "RATED_BUYIN", "manual_ops", &key, Some(slip), None);
                 if self.dice.in_hundred(40) {
-                    self.log(
-                        table,
-                        at + TimeDelta::minutes(3),
-                        -cents / 2 - 1,
-                        "RATED_ADJUSTMENT",
-                        "manual_ops",
-                        &format!("{key}-a"),
-                        Some(slip),
-                    );
+                    let (later, less, kind) = (at + TimeDelta::minutes(3), -cents / 2 - 1, "RATED_ADJUSTMENT");
+                    let adjustment = self.log(table, later, less, kind, "manual_ops", &format!("{key}-a"), Some(slip), None);
+                    // What is taken back here is no buy-in.
+                    if self.dice.in_hundred(50) {
+                        let undo = format!("undo:{adjustment}");
+                        self.log(table, later, -less, kind, "manual_ops", &undo, Some(slip), Some(adjustment));
+                    }
                 }
             }
             4..=6 => {
-                self.log(table, at, cents, "GRIND_BUYIN", "manual_ops", &format!("man:{slip}"), None);
+                let entry = self.log(table, at, cents, "GRIND_BUYIN", "manual_ops", &format!("man:{slip}"), None, None);
                 if self.dice.in_hundred(30) {
-                    self.log(table, at, -cents, "GRIND_ADJUSTMENT", "manual_ops", &format!("undo:{slip}"), None);
+                    let undo = format!("undo:{entry}");
+                    self.log(table, at, -cents, "GRIND_ADJUSTMENT", "manual_ops", &undo, None, Some(entry));
                 }
             }
             // Money out, and money in that belongs to no slip: neither is a buy-in.
@@ -396,17 +397,29 @@ impl Floor {
     }
 
     #[expect(clippy::too_many_arguments, reason = "a row")]
-    fn log(&mut self, table: Uuid, at: DateTime<Utc>, cents: i64, kind: &str, source: &str, key: &str, slip: Option<Uuid>) {
+    fn log(
+        &mut self,
+        table: Uuid,
+        at: DateTime<Utc>,
+        cents: i64,
+        kind: &str,
+        source: &str,
+        key: &str,
+        slip: Option<Uuid>,
+        reverses: Option<Uuid>,
+    ) -> Uuid {
         let (id, by, day) = (self.dice.id(), self.people[0], gaming_day(at));
         let link = slip.map_or("NULL, NULL".to_owned(), |slip| format!("'{slip}', '{slip}'"));
         let _ = write!(
             self.sql,
             "INSERT INTO table_buyin_telemetry (id, casino_id, gaming_day, table_id, visit_id, rating_slip_id, amount_cents, telemetry_kind, source, occurred_at,
-                 actor_id, idempotency_key, is_late)
-             VALUES ('{id}', '{}', '{day}', '{table}', {link}, {cents}, '{kind}', '{source}', {}, '{by}', '{key}', false);",
+                 actor_id, idempotency_key, reverses_id, is_late)
+             VALUES ('{id}', '{}', '{day}', '{table}', {link}, {cents}, '{kind}', '{source}', {}, '{by}', '{key}', {}, false);",
             self.casino,
-            quoted(at)
+            quoted(at),
+            reverses.map_or("NULL".to_owned(), |row| format!("'{row}'")),
         );
+        id
     }
 }
 
@@ -541,7 +554,9 @@ impl Raw {
     fn buyins(&self, table: &Value) -> Vec<BuyinFlow> {
         let logged = self.rows("table_buyin_telemetry", "table_id", table).map(|row| {
             let (cents, kind) = (row["amount_cents"].as_i64().expect("cents"), text(row, "telemetry_kind"));
-            let undone = kind.ends_with("ADJUSTMENT") && text(row, "idempotency_key").starts_with("undo:");
+            let taken_back = self.rows("table_buyin_telemetry", "id", &row["reverses_id"]).next();
+            let undone = text(row, "idempotency_key").starts_with("undo:")
+                && taken_back.is_some_and(|taken_back| text(taken_back, "telemetry_kind").ends_with("BUYIN"));
             let buyins = i64::from(kind.ends_with("BUYIN")) - i64::from(undone);
             let (rated, grind) = (i64::from(kind.starts_with("RATED")), i64::from(kind.starts_with("GRIND")));
             BuyinFlow {
@@ -623,7 +638,7 @@ async fn postgres_and_the_law_read_the_same_facts_alike() {
         for (query, window, own) in asked {
             let told = read(&house, &format!("summary?{query}")).await;
             let told: Summary = serde_json::from_value(told).expect("a summary");
-            let naive = Summary::of(window, &raw.facts(window, &*own));
+            let naive = Summary::of(window, USUAL_GRIND_SHARE_BP, &raw.facts(window, &*own));
             for (told, naive) in told.tables.iter().zip(&naive.tables) {
                 assert_eq!(told, naive, "seed {seed}, {query}");
             }

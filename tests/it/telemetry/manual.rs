@@ -5,8 +5,8 @@ use std::time::Duration;
 use rundown::clock::new_id;
 use serde_json::{Value, json};
 
-use super::{Seated, grind, seated};
-use crate::support::{House, Reply, id, tray};
+use super::{Seated, grind, refusal, seat, seated};
+use crate::support::{House, Reply, id, text, tray};
 
 const LOG: &str = "buyin-telemetry";
 
@@ -56,6 +56,33 @@ async fn a_rated_buy_in_below_the_threshold_is_logged_without_finance() {
         (&json!("RATED_BUYIN"), &json!(floor.visit))
     );
     assert_eq!(floor.house.count("player_financial_transaction").await, 0);
+}
+
+/// A ghost may have a slip, which compliance keeps; their money is grind all the same, and linked to nobody. Law and database say so.
+#[tokio::test]
+async fn a_ghost_is_rated_by_nobody() {
+    let mut floor = seated().await;
+    let boss = floor.house.person("PB-01");
+    let ghost = json!({ "visit_kind": "gaming_ghost_unrated" });
+    floor.visit = id(boss.post("/api/v1/visits", ghost).await.expect(201));
+    let slip = json!({ "visit_id": floor.visit, "table_id": floor.house.table("BJ-01") });
+    floor.slip = id(boss.post("/api/v1/rating-slips", slip).await.expect(201));
+    let refused = floor.house.in_vain(log(&floor.house, rated(&floor, 2_000, "k-1"))).await;
+    assert_eq!(refused.refused(409, "conflict")["reason"], "ghost_visit");
+    let by_hand = format!(
+        "INSERT INTO table_buyin_telemetry (id, casino_id, gaming_day, table_id, visit_id, rating_slip_id, amount_cents, telemetry_kind, source,
+             occurred_at, actor_id, idempotency_key, is_late)
+         VALUES (uuid_v7(), '{}', '2026-03-06', '{}', '{}', '{}', 2000, 'RATED_BUYIN', 'manual_ops', now(), '{}', 'man:k-2', false)",
+        floor.house.home.casino,
+        floor.house.table("BJ-01"),
+        floor.visit,
+        floor.slip,
+        floor.house.staff("PB-01"),
+    );
+    let owner = floor.house.cluster.owner().await;
+    assert_eq!(refusal(&owner, &by_hand).await.1, "buyin_of_a_known_player");
+    owner.close().await.expect("closed");
+    log(&floor.house, grind(&floor.house, "BJ-01", 2_000, "k-1")).await.expect(201);
 }
 
 #[tokio::test]
@@ -120,6 +147,38 @@ async fn every_rule_names_its_field() {
     house.in_vain(log(house, keyless)).await.refused(400, "malformed_request");
 }
 
+/// Across casinos nothing is there: neither a player's seat nor their visit, and the answer does not tell which of the two is real.
+#[tokio::test]
+async fn another_casinos_player_is_nobody_here() {
+    let mut floor = seated().await;
+    std::mem::swap(&mut floor.house.home, &mut floor.house.other);
+    floor.house.open_table("BJ-01", "BJ-01-A", tray()).await;
+    let away = seat(floor.house, "BJ-01").await;
+    let (their_slip, their_visit) = (away.slip, away.visit);
+    floor.house = away.house;
+    std::mem::swap(&mut floor.house.home, &mut floor.house.other);
+    let house = &floor.house;
+    let entry = |visit: &str, slip: &str| {
+        let mut entry = rated(&floor, 2_000, "k-1");
+        (entry["visit_id"], entry["rating_slip_id"]) = (json!(visit), json!(slip));
+        entry
+    };
+    for (visit, slip) in [(&their_visit, &their_slip), (&floor.visit, &their_slip)] {
+        let refused = house.in_vain(log(house, entry(visit, slip))).await;
+        let detail = text(refused.refused(404, "not_found"), "detail");
+        let nobodys = new_id().to_string();
+        let unknown = house.in_vain(log(house, entry(visit, &nobodys))).await;
+        assert_eq!(detail, text(unknown.refused(404, "not_found"), "detail"));
+    }
+    // With a slip of this casino a foreign visit is another visit than the slip's, as one that is nowhere would be.
+    for visit in [&their_visit, &new_id().to_string()] {
+        let refused = house.in_vain(log(house, entry(visit, &floor.slip))).await;
+        refused.refused(422, "validation_failed");
+        assert_eq!(refused.pointers(), ["/visit_id"]);
+    }
+    assert_eq!(house.count("table_buyin_telemetry").await, 0);
+}
+
 #[tokio::test]
 async fn an_entry_is_answered_the_same_for_ever_and_another_under_its_key_is_refused() {
     let house = House::open().await;
@@ -153,6 +212,19 @@ async fn many_at_once_under_one_key_log_one_buy_in() {
         assert_eq!(reply.expect(201), &first.body);
     }
     assert_eq!(house.count("table_buyin_telemetry").await, 1);
+}
+
+#[tokio::test]
+async fn many_at_once_take_an_entry_back_once() {
+    let house = House::open().await;
+    let row = id(log(&house, grind(&house, "BJ-01", 2_000, "k-1")).await.expect(201));
+    let path = format!("{LOG}/{row}/undo");
+    let send = || house.post("PB-01", &path, json!({}));
+    let (first, second, third) = tokio::join!(send(), send(), send());
+    for reply in [&first, &second, &third] {
+        assert_eq!(reply.expect(201), &first.body);
+    }
+    assert_eq!(house.count("table_buyin_telemetry").await, 2);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ const SLIP: Uuid = Uuid::from_u128(3);
 const SEAT: Seat = Seat {
     visit_id: VISIT,
     table_id: TABLE,
+    is_ghost: false,
 };
 
 fn new_id() -> Uuid {
@@ -20,7 +21,7 @@ fn context(by: u128, at: &str) -> Context {
         "bank_mode": "INVENTORY_COUNT", "denominations_cents": [100], "opening_tolerance_cents": 0, "par_tolerance_cents": 0,
         "min_count_team": 3, "drop_window_minutes": 30, "delivery_limit_minutes": 45, "drop_due_hours": 24, "count_due_hours": 24,
         "slip_scope": "gaming_day", "fill_series_open": false, "credit_series_open": false, "count_before_close": false,
-        "cashier_receives_boxes": false, "hold_band_low_bp": null, "hold_band_high_bp": null, "version": 1,
+        "cashier_receives_boxes": false, "hold_band_low_bp": null, "hold_band_high_bp": null, "pit_grind_share_bp": 8000, "version": 1,
         "created_at": "2026-01-01T00:00:00Z",
     });
     let caller = json!({
@@ -108,8 +109,18 @@ fn a_rated_buyin_is_where_its_slip_is() {
     let elsewhere = Seat {
         visit_id: Uuid::from_u128(8),
         table_id: Uuid::from_u128(9),
+        ..SEAT
     };
     assert_eq!(pointers(&rated(5_000), Some(elsewhere)), ["/visit_id", "/table_id"]);
+}
+
+#[test]
+fn a_ghost_is_rated_by_nobody() {
+    let ghost = Seat { is_ghost: true, ..SEAT };
+    match log(&rated(5_000), Some(ghost), &evening()) {
+        Err(Refusal::Conflict { reason, .. }) => assert_eq!(reason, "ghost_visit"),
+        judged => panic!("{judged:?}"),
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@ use chrono::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::coverage::USUAL_GRIND_SHARE_BP;
+use crate::money::ratio_rounded;
 
 /// Six in the morning, UTC; times below are minutes after it.
 fn at(minutes: i64) -> DateTime<Utc> {
@@ -99,7 +101,9 @@ fn table(sessions: &[SessionFacts], counts: &[Count]) -> TableFacts {
 }
 
 fn read(facts: &TableFacts) -> TableMetrics {
-    Summary::of(window(), std::slice::from_ref(facts)).tables.remove(0)
+    Summary::of(window(), USUAL_GRIND_SHARE_BP, std::slice::from_ref(facts))
+        .tables
+        .remove(0)
 }
 
 use SnapshotKind::{Close, Open, Rundown};
@@ -408,7 +412,7 @@ fn a_table_belongs_to_a_window_by_service_by_play_or_by_a_buy_in() {
         in_service: false,
         ..facts
     };
-    let members = |facts: TableFacts| Summary::of(window(), &[facts]).tables.len();
+    let members = |facts: TableFacts| Summary::of(window(), USUAL_GRIND_SHARE_BP, &[facts]).tables.len();
     assert_eq!(members(table(&[], &[])), 1);
     assert_eq!(members(out_of_service(table(&[], &[]))), 0);
     assert_eq!(members(out_of_service(table(&[session(9, false, -900, Some(-60))], &[]))), 0);
@@ -586,7 +590,7 @@ fn by_hand(tables: &[&TableMetrics], pick: Pick) -> (Option<i64>, i64) {
 proptest! {
     #[test]
     fn a_group_is_the_sum_of_its_tables_whatever_is_missing(facts in proptest::collection::vec(any_table(), 0..12)) {
-        let summary = Summary::of(window(), &facts);
+        let summary = Summary::of(window(), USUAL_GRIND_SHARE_BP, &facts);
         let everything: Vec<&TableMetrics> = summary.tables.iter().collect();
         let mut groups = vec![(&summary.casino, everything.clone())];
         for pit in &summary.pits {
@@ -612,7 +616,7 @@ proptest! {
 
     #[test]
     fn a_figure_is_there_exactly_where_its_inputs_are(facts in any_table()) {
-        for read in Summary::of(window(), &[facts]).tables {
+        for read in Summary::of(window(), USUAL_GRIND_SHARE_BP, &[facts]).tables {
             let counted = read.opening_total_cents.is_some() && read.closing_total_cents.is_some();
             prop_assert_eq!(read.win_loss_inventory_cents.is_some(), counted);
             prop_assert_eq!(read.win_loss_estimated_cents.is_some(), counted && !read.missing_telemetry);

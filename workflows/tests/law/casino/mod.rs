@@ -100,6 +100,7 @@ impl House {
             cashier_receives_boxes: false,
             hold_band_low_bp: None,
             hold_band_high_bp: None,
+            pit_grind_share_bp: 8_000,
             version: 1,
             created_at: at,
         };
