@@ -124,6 +124,8 @@ pub struct Nats {
     pub url: Option<SecretString>,
     #[serde(deserialize_with = "path")]
     pub ca_file: Option<PathBuf>,
+    #[serde(deserialize_with = "path")]
+    pub credentials_file: Option<PathBuf>,
     pub stream: String,
     keep_days: u32,
     pub replicas: usize,
@@ -328,6 +330,7 @@ impl Nats {
 
     fn anchor_paths(&mut self, data_dir: &Path) {
         self.ca_file = self.ca_file.take().map(|file| data_dir.join(file));
+        self.credentials_file = self.credentials_file.take().map(|file| data_dir.join(file));
     }
 
     fn check(&self) -> Result<()> {

@@ -43,7 +43,7 @@ pub struct Settings {
     /// better part of an hour to load, and 25 GB.
     #[arg(long, value_delimiter = ',', default_value = "1000,100000")]
     history: Vec<usize>,
-    /// Only what has one of these words in its name: limit, command, cosigned, session, read, shift, start, metrics.
+    /// Only what has one of these words in its name: limit, command, cosigned, session, read, stream, shift, start, metrics.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Where every figure goes as JSON.
@@ -81,11 +81,11 @@ impl Settings {
 }
 
 fn main() -> ExitCode {
-    // The load generator is this program again, as another process.
-    let done = if std::env::args().nth(1).as_deref() == Some("client") {
-        client::run()
-    } else {
-        run::run(&Settings::parse().in_short())
+    // The load generator, and those who listen, are this program again, as other processes.
+    let done = match std::env::args().nth(1).as_deref() {
+        Some("client") => client::run(),
+        Some("subscriber") => client::subscriber::run(),
+        _ => run::run(&Settings::parse().in_short()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

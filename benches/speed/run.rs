@@ -1,5 +1,7 @@
 //! The run: a daemon, its casino, and rounds of samples.
 
+mod stream;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -179,8 +181,8 @@ impl<'a> Bench<'a> {
         for connections in self.settings.connections.clone() {
             self.sessions(connections).await?;
         }
-        self.reads().await
-        // HERE, once it exists: how long an event takes from its commit to a subscriber of `/events/stream`.
+        self.reads().await?;
+        self.streams(round).await
     }
 
     /// The limit both ways and the daemon, each first in turn.

@@ -3,7 +3,7 @@ DROP FUNCTION tell_standing();
 DROP FUNCTION feed_readers(uuid, uuid[]);
 DROP FUNCTION feed_bounds(uuid);
 DROP FUNCTION feed_after(uuid, bigint, int);
-DROP FUNCTION relay_depth();
+DROP FUNCTION relay_depth(int);
 DROP FUNCTION relay_redrive(uuid);
 DROP FUNCTION relay_publish(jsonb);
 DROP FUNCTION relay_look(int);

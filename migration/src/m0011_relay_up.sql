@@ -85,7 +85,12 @@ CREATE POLICY relay ON event_feed TO CURRENT_USER USING (true) WITH CHECK (true)
 --   answer: events [{id, casino_id, aggregate_id, event, schema_version, payload, channels, correlation_id, attempts, created_at}], heads [{casino_id, last_seq}],
 --           next_attempt_ms until the first event that waits for another attempt, null where none does
 -- An event stays behind while an earlier one of the same resource waits for its next attempt. Behind a dead letter nothing waits.
-CREATE FUNCTION relay_look(how_many int) RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+-- In plpgsql, and with one plan for every number: asked hundreds of times a second, it must not be planned each time. By the indexes alone: the
+-- plan may be made while the table is empty, and stays.
+CREATE FUNCTION relay_look(how_many int) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+BEGIN
+    RETURN (
     WITH RECURSIVE waiting AS (
         -- From casino to casino by the index: a long queue costs no more than a short one.
         (SELECT o.casino_id FROM outbox AS o WHERE o.published_at IS NULL AND o.dead_at IS NULL AND o.next_attempt_at IS NULL
@@ -118,11 +123,11 @@ CREATE FUNCTION relay_look(how_many int) RETURNS jsonb LANGUAGE sql SECURITY DEF
                         ORDER BY e.casino_id, e.position) FROM ready AS e), '[]'),
         'heads', COALESCE((SELECT jsonb_agg(to_jsonb(f)) FROM event_feed AS f), '[]'),
         'next_attempt_ms', (SELECT GREATEST(0, ceil(extract(epoch FROM r.next_attempt_at - clock_timestamp()) * 1000))::bigint
-                              FROM outbox AS r WHERE r.next_attempt_at IS NOT NULL ORDER BY r.next_attempt_at LIMIT 1))
-$$;
+                              FROM outbox AS r WHERE r.next_attempt_at IS NOT NULL ORDER BY r.next_attempt_at LIMIT 1)));
+END $$;
 
 -- Publishes what was judged sound, and writes down what was not.
---   ask: at, sound [{id, casino_id}], unsound [{id, error, pause_ms, dies}]
+--   ask: at, by, sound [{id, casino_id}], unsound [{id, error, pause_ms, dies}]
 --   answer: published [{casino_id, last_seq, events}], busy (some casino's feed was another's at this moment), dead [ids]
 CREATE FUNCTION relay_publish(ask jsonb) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
@@ -157,7 +162,7 @@ BEGIN
         UPDATE event_feed SET last_seq = head + stamped WHERE casino_id = batch.casino;
         published := published || jsonb_build_object('casino_id', batch.casino, 'last_seq', head + stamped, 'events', stamped);
         -- For the other daemons, once a batch and casino: a hint, sent with the commit. Whoever misses it finds the feed longer at its next look.
-        PERFORM pg_notify('rundown_feed', concat_ws(' ', batch.casino, head + stamped));
+        PERFORM pg_notify('rundown_feed', concat_ws(' ', batch.casino, head + stamped, ask->>'by'));
     END LOOP;
 
     WITH fallen AS (
@@ -186,13 +191,27 @@ BEGIN
     RETURN CASE WHEN sent.id IS NOT NULL THEN to_jsonb(sent) END;
 END $$;
 
--- How much waits, and since when: what is watched.
-CREATE FUNCTION relay_depth() RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+-- How much waits, and since when: what is watched. Of each queue at most `most` are counted: beyond it the number says "far too many", and asking
+-- costs no more.
+CREATE FUNCTION relay_depth(most int) RETURNS jsonb LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+    WITH RECURSIVE oldest AS (
+        -- The first of each casino, from casino to casino by the index: what was written first waits longest.
+        (SELECT o.casino_id, o.created_at FROM outbox AS o WHERE o.published_at IS NULL AND o.dead_at IS NULL AND o.next_attempt_at IS NULL
+          ORDER BY o.casino_id, o.position LIMIT 1)
+        UNION ALL
+        SELECT beyond.casino_id, beyond.created_at FROM oldest CROSS JOIN LATERAL (
+            SELECT o.casino_id, o.created_at FROM outbox AS o
+             WHERE o.published_at IS NULL AND o.dead_at IS NULL AND o.next_attempt_at IS NULL AND o.casino_id > oldest.casino_id
+             ORDER BY o.casino_id, o.position LIMIT 1) AS beyond
+    ), retrying AS (
+        SELECT o.created_at FROM outbox AS o WHERE o.next_attempt_at IS NOT NULL LIMIT most
+    )
     SELECT jsonb_build_object(
-        'fresh', (SELECT count(*) FROM outbox AS o WHERE o.published_at IS NULL AND o.dead_at IS NULL AND o.next_attempt_at IS NULL),
-        'retrying', (SELECT count(*) FROM outbox AS o WHERE o.next_attempt_at IS NOT NULL),
-        'dead', (SELECT count(*) FROM outbox AS o WHERE o.dead_at IS NOT NULL),
-        'oldest', (SELECT min(o.created_at) FROM outbox AS o WHERE o.published_at IS NULL AND o.dead_at IS NULL))
+        'fresh', (SELECT count(*) FROM (SELECT FROM outbox AS o
+                   WHERE o.published_at IS NULL AND o.dead_at IS NULL AND o.next_attempt_at IS NULL LIMIT most) AS counted),
+        'retrying', (SELECT count(*) FROM retrying),
+        'dead', (SELECT count(*) FROM (SELECT FROM outbox AS o WHERE o.dead_at IS NOT NULL LIMIT most) AS counted),
+        'oldest', (SELECT min(waits.created_at) FROM (SELECT o.created_at FROM oldest AS o UNION ALL SELECT r.created_at FROM retrying AS r) AS waits))
 $$;
 
 -- ---------------------------------------------------------------------------------------------------------------------
@@ -234,5 +253,5 @@ CREATE TRIGGER tell_standing AFTER UPDATE ON staff FOR EACH ROW
     WHEN ((OLD.role, OLD.status, OLD.external_subject) IS DISTINCT FROM (NEW.role, NEW.status, NEW.external_subject))
     EXECUTE FUNCTION tell_standing();
 
-REVOKE EXECUTE ON FUNCTION relay_look(int), relay_publish(jsonb), relay_redrive(uuid), relay_depth() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION relay_look(int), relay_publish(jsonb), relay_redrive(uuid), relay_depth() TO rundown_app;
+REVOKE EXECUTE ON FUNCTION relay_look(int), relay_publish(jsonb), relay_redrive(uuid), relay_depth(int) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION relay_look(int), relay_publish(jsonb), relay_redrive(uuid), relay_depth(int) TO rundown_app;

@@ -1,3 +1,4 @@
+DROP FUNCTION feed_prune(timestamptz, bigint);
 DROP FUNCTION sink_settle(jsonb);
 DROP FUNCTION sink_take(jsonb);
 DROP FUNCTION webhook_settle(jsonb);

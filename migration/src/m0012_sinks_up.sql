@@ -143,7 +143,7 @@ CREATE TRIGGER guard BEFORE UPDATE ON sink_cursor FOR EACH ROW EXECUTE FUNCTION 
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- What a daemon asks: like the clock, one question for all casinos. These functions step over the fence, for the tables of this script,
--- the heads of the feeds and the list of casinos.
+-- the outbox, the heads of the feeds and the list of casinos.
 
 CREATE POLICY sending ON webhook TO CURRENT_USER USING (true) WITH CHECK (true);
 CREATE POLICY sending ON webhook_secret TO CURRENT_USER USING (true) WITH CHECK (true);
@@ -207,7 +207,8 @@ END $$;
 
 -- One step of a turn, written down.
 --   ask: id, owner, term, ended (delivered | failed | gone | passed | left), seq, at, lease_ms, pause_ms, fails_until,
---        delivery {id, event_id, event, status, error, duration_ms}
+--        delivery {id, event_id, event, status, error, duration_ms}, tells {id, event, aggregate_id, channels, payload, correlation_id}: an event
+--        that a delivery gives rise to
 --   answer: {version, disabled}, or null where the turn is another daemon's by now, or the webhook is gone
 CREATE FUNCTION webhook_settle(ask jsonb) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
@@ -253,6 +254,12 @@ BEGIN
                d.duration_ms, told
           FROM jsonb_to_record(ask->'delivery')
             AS d (id uuid, event_id uuid, event text, attempt int, status int, error text, duration_ms int);
+    END IF;
+    IF ended = 'delivered' AND ask ? 'tells' THEN
+        INSERT INTO outbox (id, casino_id, event, aggregate_id, channels, payload, correlation_id, created_at)
+        SELECT t.id, was.casino_id, t.event, t.aggregate_id, t.channels, t.payload, t.correlation_id, told
+          FROM jsonb_to_record(ask->'tells')
+            AS t (id uuid, event text, aggregate_id uuid, channels text[], payload jsonb, correlation_id text);
     END IF;
     RETURN jsonb_build_object('version', was.version, 'disabled', was.disabled_reason);
 END $$;
@@ -317,7 +324,31 @@ BEGIN
     RETURN FOUND;
 END $$;
 
-REVOKE EXECUTE ON FUNCTION webhook_keep_secret(uuid, bytea, bigint), webhook_take(jsonb), webhook_settle(jsonb), sink_take(jsonb),
+-- Published events past their time go, a bounded number at once and from the oldest on without a gap, so that the feed still begins at one place. What
+-- a webhook or another sink has not come to yet stays, and so does everything after it: a webhook that is disabled may be enabled again.
+-- The tenant context says whose. How many went.
+CREATE FUNCTION feed_prune(before timestamptz, how_many bigint) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    casino CONSTANT uuid := NULLIF(current_setting('app.casino_id', true), '')::uuid;
+    stays bigint;
+    gone bigint;
+BEGIN
+    -- The lock of whoever makes, moves or deletes a cursor is not taken: a cursor only rises, and a new webhook begins at the feed's end.
+    SELECT LEAST((SELECT min(w.cursor_seq) FROM webhook AS w WHERE w.casino_id = casino),
+                 (SELECT min(c.cursor_seq) FROM sink_cursor AS c WHERE c.casino_id = casino)) INTO stays;
+    WITH oldest AS MATERIALIZED (
+        SELECT o.id, o.seq, o.published_at FROM outbox AS o WHERE o.casino_id = casino AND o.seq IS NOT NULL ORDER BY o.seq LIMIT how_many
+    ), first_to_stay AS (
+        SELECT min(o.seq) AS seq FROM oldest AS o WHERE o.published_at >= before OR o.seq > stays
+    )
+    DELETE FROM outbox AS o USING oldest, first_to_stay
+     WHERE o.id = oldest.id AND oldest.seq < COALESCE(first_to_stay.seq, oldest.seq + 1) AND before IS NOT NULL;
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    RETURN gone;
+END $$;
+
+REVOKE EXECUTE ON FUNCTION feed_prune(timestamptz, bigint), webhook_keep_secret(uuid, bytea, bigint), webhook_take(jsonb), webhook_settle(jsonb), sink_take(jsonb),
     sink_settle(jsonb) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION webhook_keep_secret(uuid, bytea, bigint), webhook_take(jsonb), webhook_settle(jsonb), sink_take(jsonb),
+GRANT EXECUTE ON FUNCTION feed_prune(timestamptz, bigint), webhook_keep_secret(uuid, bytea, bigint), webhook_take(jsonb), webhook_settle(jsonb), sink_take(jsonb),
     sink_settle(jsonb) TO rundown_app;

@@ -50,6 +50,8 @@ pub struct EventPage {
     /// By seq: the catalog's keys, with `event_id`, `seq`, `schema_version` and `correlation_id`.
     items: Vec<Value>,
     next_cursor: Option<String>,
+    /// The oldest event that is still stored: what is before it was pruned. None where nothing is stored.
+    first_seq: Option<i64>,
     /// How far the casino's feed goes.
     last_seq: i64,
 }
@@ -76,7 +78,8 @@ pub async fn list(State(app): State<App>, reader: Reader, Params(filter): Params
             .iter()
             .filter_map(|event| event.seen_by(context.caller.role))
             .collect(),
-        last_seq: stretch.last_seq,
+        first_seq: stretch.bounds.first_seq,
+        last_seq: stretch.bounds.last_seq,
     };
     Ok(reader.hashed(&page))
 }

@@ -1,5 +1,5 @@
-//! Deletes what has outlived its use: answers remembered under an `Idempotency-Key` (24 hours, api.md), runs that ended well, and the log of
-//! deliveries to webhooks.
+//! Deletes what has outlived its use: answers remembered under an `Idempotency-Key` (24 hours, api.md), runs that ended well, the log of
+//! deliveries to webhooks, and events that were published long ago.
 
 use chrono::TimeDelta;
 use serde::Deserialize;
@@ -18,22 +18,30 @@ const KEYS_KEPT: TimeDelta = TimeDelta::hours(24);
 const RUNS_KEPT_DAYS: u32 = 90;
 /// How long an attempt to deliver is kept, in days, unless the schedule says otherwise.
 const DELIVERIES_KEPT_DAYS: u32 = 30;
+/// How long a published event is kept, in days, unless the schedule says otherwise; 0 there: for good.
+const EVENTS_KEPT_DAYS: u32 = 90;
 /// Rows deleted in one transaction: a few milliseconds' work, so that no command waits for it.
 const BATCH: i64 = 500;
 
 #[derive(Deserialize)]
 struct Params {
-    keep_runs_days: Option<u32>,
-    keep_deliveries_days: Option<u32>,
+    #[serde(rename = "keep_runs_days")]
+    runs: Option<u32>,
+    #[serde(rename = "keep_deliveries_days")]
+    deliveries: Option<u32>,
+    #[serde(rename = "keep_events_days")]
+    events: Option<u32>,
 }
 
 pub(super) async fn run(job: &Job<'_>) -> anyhow::Result<Value> {
     let params = Params::deserialize(job.params)?;
     let now = job.clock.now();
+    let ago = |days: u32| now - TimeDelta::days(days.into());
     let outlived = Outlived {
         keys_before: now - KEYS_KEPT,
-        runs_before: now - TimeDelta::days(params.keep_runs_days.unwrap_or(RUNS_KEPT_DAYS).into()),
-        deliveries_before: now - TimeDelta::days(params.keep_deliveries_days.unwrap_or(DELIVERIES_KEPT_DAYS).into()),
+        runs_before: ago(params.runs.unwrap_or(RUNS_KEPT_DAYS)),
+        deliveries_before: ago(params.deliveries.unwrap_or(DELIVERIES_KEPT_DAYS)),
+        events_before: Some(params.events.unwrap_or(EVENTS_KEPT_DAYS)).filter(|days| *days > 0).map(ago),
     };
     let mut gone = Gone {
         now: 0,
@@ -46,7 +54,7 @@ pub(super) async fn run(job: &Job<'_>) -> anyhow::Result<Value> {
         if gone.now == 0 {
             return Ok(json!({
                 "removed": gone.done, "keys_before": outlived.keys_before, "runs_before": outlived.runs_before,
-                "deliveries_before": outlived.deliveries_before,
+                "deliveries_before": outlived.deliveries_before, "events_before": outlived.events_before,
             }));
         }
     }

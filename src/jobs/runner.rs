@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 use workflows::job;
 use workflows::record::Schedule;
 use workflows::timetable::Limits;
-use workflows::word::RunStatus;
+use workflows::word::{JobKind, RunStatus};
 
 use super::{Halt, Job, perform};
 use crate::clock::{Clock, milliseconds, new_id, pause};
@@ -98,6 +98,7 @@ struct Post {
     lease: Lease,
     /// Says to the job that the lease is somebody else's.
     lost: CancellationToken,
+    kind: JobKind,
     attempt: i32,
 }
 
@@ -124,6 +125,10 @@ impl Runner {
     /// Only waiting is ever cut short here, no statement: a future dropped inside one would spoil its connection.
     async fn rest(&mut self, wait: Duration) {
         let is_stopping = self.stopping.is_cancelled();
+        // Told to stop while it looked: nothing would wake it, and nobody should have to wait.
+        if is_stopping && self.at_work.is_empty() {
+            return;
+        }
         tokio::select! {
             Some(ended) = self.at_work.join_next_with_id() => self.leave(ended).await,
             () = self.stopping.cancelled(), if !is_stopping => {}
@@ -190,6 +195,7 @@ impl Runner {
         let post = Post {
             lease: lease.clone(),
             lost: CancellationToken::new(),
+            kind: run.job_kind,
             attempt: run.attempt,
         };
         let attempt = Attempt {
@@ -215,15 +221,17 @@ impl Runner {
         if !panicked {
             return;
         }
-        tracing::error!(run = %post.lease.run_id, "a job panicked");
+        tracing::error!(run = %post.lease.run_id, kind = %post.kind, "a job panicked");
+        metrics::job_panicked(post.kind);
         let ending = Ending::Failed {
             error: "the job broke off; the log knows more".to_owned(),
             pause_ms: milliseconds(pause(post.attempt, self.settings.first_pause, self.settings.longest_pause)),
         };
         let settled = self.engine.db().settle(&post.lease, &ending, self.engine.clock().now()).await;
-        if let Err(fault) = settled {
+        match settled {
+            Ok(became) => metrics::job_became(post.kind, became),
             // Its lease expires, which comes to the same.
-            tracing::warn!(error = %fault, run = %post.lease.run_id, "the end of a run could not be written");
+            Err(fault) => tracing::warn!(error = %fault, run = %post.lease.run_id, "the end of a run could not be written"),
         }
     }
 }

@@ -16,6 +16,7 @@ const COMMANDS: &str = "rundown_commands_total";
 const COMMAND_SECONDS: &str = "rundown_command_seconds";
 const GATE_REFUSALS: &str = "rundown_gate_refusals_total";
 const JOB_RUNS: &str = "rundown_job_runs_total";
+const JOB_PANICS: &str = "rundown_job_panics_total";
 const JOB_SECONDS: &str = "rundown_job_seconds";
 const ROLLUP_DRIFT: &str = "rundown_rollup_drift_total";
 const AUDIT_SEALS: &str = "rundown_audit_seals_total";
@@ -83,6 +84,7 @@ fn describe() {
         (COMMANDS, "Commands by act and outcome: done, replayed, or the code of the problem"),
         (GATE_REFUSALS, "Commands refused for want of evidence, by gate"),
         (JOB_RUNS, "Attempts at job runs that ended, by kind and what the run became"),
+        (JOB_PANICS, "Attempts at job runs that broke off by a fault of the program, by kind"),
         (ROLLUP_DRIFT, "Rollup cells found to say something else than the facts"),
         (AUDIT_SEALS, "Seals made"),
         (AUDIT_ROWS_SEALED, "Audit rows sealed"),
@@ -128,6 +130,7 @@ fn zero() {
         counter!(COMMANDS, "act" => act.name, "outcome" => "done").increment(0);
     }
     for kind in JobKind::VARIANTS {
+        counter!(JOB_PANICS, "kind" => kind.to_string()).increment(0);
         for status in [RunStatus::Succeeded, RunStatus::Retrying, RunStatus::Dead] {
             counter!(JOB_RUNS, "kind" => kind.to_string(), "outcome" => status.to_string()).increment(0);
         }
@@ -184,6 +187,11 @@ pub fn job_took(kind: JobKind, took: Duration) {
 pub fn job_became(kind: JobKind, became: Option<RunStatus>) {
     let outcome = became.map_or_else(|| "lost".to_owned(), |status| status.to_string());
     counter!(JOB_RUNS, "kind" => kind.to_string(), "outcome" => outcome).increment(1);
+}
+
+/// A job broke off by a fault of the program.
+pub fn job_panicked(kind: JobKind) {
+    counter!(JOB_PANICS, "kind" => kind.to_string()).increment(1);
 }
 
 pub fn rollups_drifted(cells: usize) {

@@ -1,31 +1,34 @@
 //! Live streams: the casino's feed, as it grows, to everybody who may hear it.
 //!
-//! One task reads each feed once, whatever the number of streams, and keeps its youngest part in memory as frames, worded and shared. A stream
-//! is a place in there. It is pulled, never pushed: nothing is queued for it, so a reader who does not read costs its place and what the
-//! sockets hold. One who falls behind the oldest frame is cut off and told why, and may resume.
+//! One task takes in each feed once, whatever the number of streams, and keeps its youngest part in memory as frames, worded and shared. A
+//! stream is a place in there. It is pulled, never pushed: nothing is queued for it, so a reader who does not read costs its place and what the
+//! sockets hold. One who falls behind the oldest frame is cut off and told why, and may resume. Streams at the same place that may hear the
+//! same get the same bytes: the first of them words them, for the others they are a pointer.
 //!
 //! Resuming: the `id` a stream sends is a seq up to which everything has been sent on it, itself or by a snapshot that stands for it
 //! (`coalesce.rs`). So after any break `Last-Event-ID` names a place after which nothing is missing; a few events may come twice, with the same
 //! `event_id`. What is no longer in memory is read from the stored feed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+mod ring;
+mod stream;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
-use workflows::event::{Event, Sight};
 use workflows::role::Role;
 
-use super::News;
-use super::coalesce::{Coalescer, Taken, Tell};
+use self::ring::{Ring, known};
+use self::stream::Beginning;
+pub use self::stream::Stream;
+use super::Outbox;
 use crate::config;
-use crate::observe::metrics::{self, Subscribed};
 use crate::store::Db;
 use crate::store::fault::Fault;
 use crate::store::feed::{Bounds, Published};
@@ -34,17 +37,15 @@ use crate::store::feed::{Bounds, Published};
 const KEPT: usize = 4096;
 /// Stored events read at a time.
 const PAGE: u32 = 500;
-/// Frames written at a time: a stream that has much to catch up with still takes turns with the others.
-const AT_ONCE: usize = 256;
 /// Streams that read stored events at the same time. Each takes a connection of the pool, which commands need more.
 const CATCHING_UP: usize = 3;
 /// Writes a second that all streams together are allowed. With many of them each gets its events in small batches instead of one by one,
 /// 20 ms apart for a thousand streams: single writes would take the processor from the commands.
 const WRITES_A_SECOND: u32 = 50_000;
+/// Streams are woken by rows, one after the other where there are many: a thousand at once would hold up every command that comes just then.
+const ROWS: usize = 4;
 /// How often standings are looked at where nothing says that one has changed.
 const STANDINGS_EVERY: Duration = Duration::from_secs(5);
-/// A stream that was away for more events than this goes on without them, and is told so: they are read at `/events`, a page at a time.
-const MOST_REPLAYED: i64 = 100_000;
 /// How long the feed is left alone after the database was away.
 const AWAY_RESTS: Duration = Duration::from_secs(1);
 
@@ -151,47 +152,23 @@ struct Inner {
 struct Floor {
     casino_id: Uuid,
     ring: Mutex<Ring>,
-    /// How many frames there have been.
-    told: watch::Sender<u64>,
+    /// By row, how many frames there were when it was last woken.
+    rows: [watch::Sender<u64>; ROWS],
+    beat: Mutex<Beat>,
     seats: Mutex<Seats>,
+}
+
+/// Which row is woken next, and when.
+struct Beat {
+    row: usize,
+    /// When the rows' share of the writes is used up, by what was woken until now.
+    spent_until: Instant,
 }
 
 #[derive(Default)]
 struct Seats {
     next: u64,
     taken: BTreeMap<u64, (Reader, CancellationToken)>,
-}
-
-/// The youngest frames.
-struct Ring {
-    frames: VecDeque<Arc<Frame>>,
-    /// The number of the oldest.
-    first: u64,
-    /// Every event after this seq is in a frame, or waits to be.
-    covers_after: i64,
-    /// Everything up to here was told, by the frames until now.
-    settled: i64,
-    coalescer: Coalescer<Known>,
-}
-
-/// An event of the feed, read.
-#[derive(Debug)]
-struct Known {
-    published: Published,
-    event: Event,
-}
-
-/// What streams are made of: an event in words.
-#[derive(Debug)]
-struct Frame {
-    seq: i64,
-    /// Everything up to here is told when this frame is.
-    settled: i64,
-    channels: Vec<String>,
-    event: Event,
-    whole: String,
-    /// For those who may see that it happened and no more; empty where there is nobody of that kind.
-    without_figures: String,
 }
 
 impl Feed {
@@ -224,9 +201,23 @@ impl Feed {
     /// Opens a stream for a reader who may have one.
     pub async fn join(&self, reader: Reader, wish: Wish) -> Result<Stream, NoStream> {
         let place = Place::take(&self.0).ok_or(NoStream::Full(self.0.settings.subscribers))?;
-        let bounds = self.bounds(reader.casino_id).await?;
-        let floor = self.floor(reader.casino_id, bounds);
-        Ok(Stream::open(Arc::clone(&self.0), floor, place, reader, wish, bounds))
+        let (floor, from) = self.begin(reader.casino_id, &wish).await?;
+        Ok(Stream::open(Arc::clone(&self.0), floor, place, reader, wish.channels, &from))
+    }
+
+    /// Where a stream begins. What is in memory is found there: a thousand readers who come back at once are nothing to the database.
+    async fn begin(&self, casino: Uuid, wish: &Wish) -> Result<(Arc<Floor>, Beginning), Fault> {
+        let listened_to = locked(&self.0.floors).get(&casino).and_then(Weak::upgrade);
+        if let Some(floor) = listened_to {
+            let from = Beginning::in_memory(&locked(&floor.ring), wish.after);
+            if let Some(from) = from {
+                return Ok((floor, from));
+            }
+        }
+        let bounds = self.bounds(casino).await?;
+        let floor = self.floor(casino, bounds);
+        let from = Beginning::decide(&locked(&floor.ring), wish.after, bounds);
+        Ok((floor, from))
     }
 
     async fn bounds(&self, casino: Uuid) -> Result<Bounds, Fault> {
@@ -241,14 +232,12 @@ impl Feed {
         }
         let floor = Arc::new(Floor {
             casino_id,
-            ring: Mutex::new(Ring {
-                frames: VecDeque::new(),
-                first: 0,
-                covers_after: bounds.last_seq,
-                settled: bounds.last_seq,
-                coalescer: Coalescer::after(bounds.last_seq),
+            ring: Mutex::new(Ring::after(bounds.last_seq)),
+            rows: Default::default(),
+            beat: Mutex::new(Beat {
+                row: 0,
+                spent_until: Instant::now(),
             }),
-            told: watch::Sender::new(0),
             seats: Mutex::default(),
         });
         floors.insert(casino_id, Arc::downgrade(&floor));
@@ -257,16 +246,19 @@ impl Feed {
     }
 
     /// Follows the feeds that somebody listens to, until it is told to stop.
-    pub(super) async fn follow(self, news: News, stopping: CancellationToken) {
+    pub(super) async fn follow(self, outbox: Outbox, stopping: CancellationToken) {
+        let Outbox { db, news, .. } = outbox;
         let mut bell = news.subscribe();
         let mut standings_at = Instant::now() + STANDINGS_EVERY;
         loop {
             // Before anything is read: what is published meanwhile rings again.
             bell.mark_unchanged();
+            let mut handed = news.take_handed();
             let mut wait = None;
             for floor in self.floors() {
                 let head = news.head(floor.casino_id);
-                match self.bring_up_to(&floor, head).await {
+                let handed = handed.remove(&floor.casino_id).unwrap_or_default();
+                match self.bring_up_to(&db, &floor, head, handed).await {
                     Ok(next) => wait = soonest(wait, next),
                     Err(fault) => {
                         tracing::warn!(error = %fault, "a feed could not be read; its streams wait");
@@ -274,7 +266,7 @@ impl Feed {
                     }
                 }
             }
-            if self.look_at_standings(Instant::now() >= standings_at).await {
+            if self.look_at_standings(&db, Instant::now() >= standings_at).await {
                 standings_at = Instant::now() + STANDINGS_EVERY;
             }
             let wait = wait.unwrap_or(standings_at).min(standings_at);
@@ -298,31 +290,41 @@ impl Feed {
         floors.values().filter_map(Weak::upgrade).collect()
     }
 
-    /// Reads what is new; when the next snapshot is due.
-    async fn bring_up_to(&self, floor: &Floor, head: i64) -> Result<Option<Instant>, Fault> {
+    /// Takes in what is new; when there is something to do next. What this daemon has published itself is handed over by its relay, anything
+    /// else is read: what was handed over is used where it is just what comes next.
+    async fn bring_up_to(&self, db: &Db, floor: &Floor, head: i64, handed: Vec<Published>) -> Result<Option<Instant>, Fault> {
+        let mut handed = handed.into_iter().peekable();
         loop {
             let taken = locked(&floor.ring).coalescer.taken();
             if taken >= head {
                 break;
             }
-            let page = self.0.db.feed_after(floor.casino_id, taken, PAGE).await?;
+            while handed.next_if(|event| event.seq <= taken).is_some() {}
+            let mut page = Vec::new();
+            while let Some(event) = handed.next_if(|event| event.seq == taken + 1 + i64::try_from(page.len()).unwrap_or(i64::MAX)) {
+                page.push(event);
+            }
+            if page.is_empty() {
+                page = db.feed_after(floor.casino_id, taken, PAGE).await?;
+            }
             if page.is_empty() {
                 break;
             }
-            floor.take(&page, self.0.settings.kept);
+            floor.take(page, self.0.settings.kept);
         }
-        Ok(floor.take(&[], self.0.settings.kept))
+        let snapshot = floor.take(Vec::new(), self.0.settings.kept);
+        Ok(soonest(snapshot, floor.wake(Instant::now(), self.0.apart())))
     }
 
     /// Cuts the streams of people who do not stand as they did. True: all of them were looked at.
-    async fn look_at_standings(&self, all: bool) -> bool {
+    async fn look_at_standings(&self, db: &Db, all: bool) -> bool {
         let changed = std::mem::take(&mut *locked(&self.0.changed));
         for floor in self.floors() {
             if !all && !changed.contains(&floor.casino_id) {
                 continue;
             }
             let people: Vec<Uuid> = floor.people();
-            match self.0.db.feed_readers(floor.casino_id, people).await {
+            match db.feed_readers(floor.casino_id, people).await {
                 Ok(standing) => floor.keep_only(|reader| {
                     standing
                         .iter()
@@ -368,7 +370,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Floor {
     /// Takes in the feed's next events, and tells what is due; when the next snapshot is.
-    fn take(&self, page: &[Published], kept: usize) -> Option<Instant> {
+    fn take(&self, page: Vec<Published>, kept: usize) -> Option<Instant> {
         let now = Instant::now();
         let mut ring = locked(&self.ring);
         let due = ring.coalescer.due(now);
@@ -386,10 +388,28 @@ impl Floor {
                 }
             }
         }
-        let (end, next) = (ring.end(), ring.coalescer.next_due());
-        drop(ring);
-        self.told.send_if_modified(|told| std::mem::replace(told, end) != end);
-        next
+        ring.coalescer.next_due()
+    }
+
+    /// Wakes the rows for which there is something new, as many as the writes allow; when the next may be.
+    fn wake(&self, now: Instant, apart: Duration) -> Option<Instant> {
+        let end = locked(&self.ring).end();
+        let step = apart / u32::try_from(ROWS).unwrap_or(1);
+        let mut beat = locked(&self.beat);
+        for _ in 0..ROWS {
+            let row = &self.rows[beat.row];
+            if *row.borrow() != end {
+                // After a pause all rows may go at once; where events never cease they go in turn.
+                let due = beat.spent_until.checked_sub(apart.saturating_sub(step)).unwrap_or(now);
+                if due > now {
+                    return Some(due);
+                }
+                row.send_replace(end);
+                beat.spent_until = beat.spent_until.max(now) + step;
+            }
+            beat.row = (beat.row + 1) % ROWS;
+        }
+        None
     }
 
     fn people(&self) -> Vec<Uuid> {
@@ -405,82 +425,6 @@ impl Floor {
             }
         }
     }
-}
-
-fn known(published: &Published, event: Event) -> Taken<Known> {
-    Taken {
-        seq: published.seq,
-        name: event.name(),
-        resource: published.aggregate_id,
-        snapshot: event.snapshot(),
-        what: Known {
-            published: published.clone(),
-            event,
-        },
-    }
-}
-
-impl Ring {
-    fn end(&self) -> u64 {
-        self.first + self.frames.len() as u64
-    }
-
-    fn push(&mut self, tells: Vec<Tell<Known>>, kept: usize) {
-        let last = tells.len().saturating_sub(1);
-        for (index, tell) in tells.into_iter().enumerate() {
-            // What is told together is settled by the last of it.
-            if index == last {
-                self.settled = self.settled.max(self.coalescer.settled());
-            }
-            self.frames.push_back(Arc::new(Frame::of(tell, self.settled)));
-        }
-        while self.frames.len() > kept {
-            if let Some(gone) = self.frames.pop_front() {
-                self.first += 1;
-                self.covers_after = self.covers_after.max(gone.seq);
-            }
-        }
-    }
-}
-
-impl Frame {
-    fn of(tell: Tell<Known>, settled: i64) -> Self {
-        let Tell { what, seq, supersedes } = tell;
-        let Known { published, event } = what;
-        let word = |mut wire: Value| {
-            if !supersedes.is_empty() {
-                wire["supersedes"] = supersedes.clone().into();
-            }
-            worded(&published.event, &wire)
-        };
-        let is_shown_without = matches!(event, Event::ExceptionRaised { .. });
-        Self {
-            seq,
-            settled,
-            whole: word(published.worded(published.payload.clone())),
-            without_figures: if is_shown_without {
-                word(published.without_figures())
-            } else {
-                String::new()
-            },
-            channels: published.channels,
-            event,
-        }
-    }
-
-    /// What a reader gets of it.
-    fn seen_by(&self, role: Role) -> Option<&str> {
-        match self.event.sight(role) {
-            Sight::Whole => Some(&self.whole),
-            Sight::WithoutFigures => Some(&self.without_figures),
-            Sight::Nothing => None,
-        }
-    }
-}
-
-/// An event as a stream says it, without its id.
-fn worded(name: &str, wire: &Value) -> String {
-    format!("event: {name}\ndata: {wire}\n\n")
 }
 
 /// A stream's place among those allowed.
@@ -499,300 +443,5 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// One reader's stream. Dropped, it is closed.
-pub struct Stream {
-    feed: Arc<Inner>,
-    floor: Arc<Floor>,
-    /// Declared before what it guards: counted down when everything else is gone.
-    seat: u64,
-    reader: Reader,
-    channels: BTreeSet<String>,
-    cut: CancellationToken,
-    told: watch::Receiver<u64>,
-    /// The next frame.
-    next: u64,
-    /// Everything up to this seq was sent, or is not to be: frames about it are passed over.
-    heard: i64,
-    /// The last id sent.
-    id: i64,
-    /// Stored events up to here come first.
-    behind: Option<i64>,
-    /// To be said before anything else.
-    opening: Option<String>,
-    wrote_at: Instant,
-    ends_at: Instant,
-    ended: bool,
-    _place: Place,
-    _counted: Subscribed,
-}
-
-impl Stream {
-    fn open(feed: Arc<Inner>, floor: Arc<Floor>, place: Place, reader: Reader, wish: Wish, bounds: Bounds) -> Self {
-        let cut = CancellationToken::new();
-        let seat = {
-            let mut seats = locked(&floor.seats);
-            seats.next += 1;
-            let seat = seats.next;
-            seats.taken.insert(seat, (reader.clone(), cut.clone()));
-            seat
-        };
-        let told = floor.told.subscribe();
-        let from = {
-            let ring = locked(&floor.ring);
-            Beginning::decide(&ring, &wish, bounds)
-        };
-        let now = Instant::now();
-        // Streams that came together do not come back together.
-        let lasts = feed
-            .settings
-            .lasts
-            .saturating_sub((feed.settings.lasts / 10).mul_f64(rand::random::<f64>()));
-        Self {
-            next: from.next,
-            heard: from.heard,
-            id: from.heard,
-            behind: from.behind,
-            opening: Some(from.opening()),
-            wrote_at: now,
-            ends_at: now + lasts,
-            ended: false,
-            seat,
-            reader,
-            channels: wish.channels,
-            cut,
-            told,
-            floor,
-            feed,
-            _place: place,
-            _counted: metrics::sse_subscribed(),
-        }
-    }
-
-    /// The next piece of the stream; none after its end.
-    pub async fn next(&mut self) -> Option<String> {
-        if self.ended {
-            return None;
-        }
-        if let Some(opening) = self.opening.take() {
-            return Some(opening);
-        }
-        match self.piece().await {
-            Ok(piece) => {
-                self.wrote_at = Instant::now();
-                Some(piece)
-            }
-            Err(cut) => Some(self.end(cut)),
-        }
-    }
-
-    async fn piece(&mut self) -> Result<String, Cut> {
-        let heartbeat = self.wrote_at + self.feed.settings.heartbeat;
-        loop {
-            self.go_on()?;
-            // Registered before it is looked: a frame that comes in between wakes.
-            self.told.mark_unchanged();
-            let piece = match self.behind {
-                Some(until) => self.catch_up(until).await?,
-                None => self.live()?,
-            };
-            if !piece.is_empty() {
-                return Ok(piece);
-            }
-            if self.behind.is_some() {
-                continue;
-            }
-            tokio::select! {
-                () = self.cut.cancelled() => {}
-                () = self.feed.closed.cancelled() => {}
-                () = sleep_until(self.ends_at) => {}
-                () = sleep_until(heartbeat) => return Ok(self.heartbeat()),
-                _ = self.told.changed() => self.pace().await,
-            }
-        }
-    }
-
-    fn go_on(&self) -> Result<(), Cut> {
-        if self.cut.is_cancelled() {
-            return Err(Cut::StandingChanged);
-        }
-        if self.feed.closed.is_cancelled() {
-            return Err(Cut::Stopping);
-        }
-        if Instant::now() >= self.ends_at {
-            return Err(Cut::TokenDue);
-        }
-        Ok(())
-    }
-
-    /// Where there are many streams, each waits for more to tell before it writes again.
-    async fn pace(&self) {
-        let due = self.wrote_at + self.feed.apart();
-        tokio::select! {
-            () = self.cut.cancelled() => {}
-            () = sleep_until(due) => {}
-        }
-    }
-
-    /// What came since the last time.
-    fn live(&mut self) -> Result<String, Cut> {
-        let frames = {
-            let ring = locked(&self.floor.ring);
-            if self.next < ring.first {
-                return Err(Cut::TooSlow);
-            }
-            let from = usize::try_from(self.next - ring.first).unwrap_or(usize::MAX).min(ring.frames.len());
-            let until = ring.frames.len().min(from.saturating_add(AT_ONCE));
-            ring.frames.range(from..until).cloned().collect::<Vec<_>>()
-        };
-        self.next += frames.len() as u64;
-        if frames.len() == AT_ONCE {
-            // There may be more: nothing else would wake this stream for it.
-            self.told.mark_changed();
-        }
-        let mut piece = String::new();
-        for frame in &frames {
-            self.write(&mut piece, frame);
-        }
-        Ok(piece)
-    }
-
-    fn write(&mut self, piece: &mut String, frame: &Frame) {
-        self.id = self.id.max(frame.settled);
-        if frame.seq > self.heard
-            && self.hears(&frame.channels)
-            && let Some(words) = frame.seen_by(self.reader.role)
-        {
-            self.say(piece, words);
-        }
-    }
-
-    fn say(&self, piece: &mut String, words: &str) {
-        piece.push_str("id: ");
-        piece.push_str(&self.id.to_string());
-        piece.push('\n');
-        piece.push_str(words);
-    }
-
-    fn hears(&self, channels: &[String]) -> bool {
-        self.channels.is_empty() || channels.iter().any(|channel| self.channels.contains(channel))
-    }
-
-    /// Stored events, a page at a time, until nothing is missing before the frames.
-    async fn catch_up(&mut self, until: i64) -> Result<String, Cut> {
-        let (casino, after) = (self.floor.casino_id, self.heard);
-        let page = self
-            .feed
-            .read(move |db| async move { db.feed_after(casino, after, PAGE).await })
-            .await;
-        let page = page.map_err(|fault| {
-            tracing::warn!(error = %fault, "a stream could not catch up");
-            Cut::Unavailable
-        })?;
-        let mut piece = String::new();
-        for event in page.iter().filter(|event| event.seq <= until) {
-            (self.heard, self.id) = (event.seq, event.seq);
-            if self.hears(&event.channels)
-                && let Some(wire) = event.seen_by(self.reader.role)
-            {
-                self.say(&mut piece, &worded(&event.event, &wire));
-            }
-        }
-        if self.heard >= until || page.is_empty() {
-            self.heard = self.heard.max(until);
-            self.id = self.id.max(self.heard);
-            self.behind = self.fallen_behind();
-        }
-        Ok(piece)
-    }
-
-    /// While stored events were read, the frames went on. Where they have gone past this stream, it reads on.
-    fn fallen_behind(&mut self) -> Option<i64> {
-        let ring = locked(&self.floor.ring);
-        if self.next >= ring.first {
-            return None;
-        }
-        self.next = ring.end();
-        Some(ring.coalescer.taken())
-    }
-
-    /// Shows that the line is good, and remembers for the reader how far it is: an `id` by itself is no event, but is kept for resuming.
-    fn heartbeat(&self) -> String {
-        format!(": heartbeat\nid: {}\n\n", self.id)
-    }
-
-    fn end(&mut self, cut: Cut) -> String {
-        self.ended = true;
-        let reason: &'static str = cut.into();
-        tracing::debug!(reason, staff_id = %self.reader.staff_id, "a stream is cut");
-        metrics::sse_cut(reason);
-        let told = json!({ "reason": reason, "detail": cut.said() });
-        format!("id: {}\nevent: stream.cut\ndata: {told}\n\n", self.id)
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        locked(&self.floor.seats).taken.remove(&self.seat);
-    }
-}
-
-/// Where a stream begins.
-struct Beginning {
-    next: u64,
-    heard: i64,
-    behind: Option<i64>,
-    /// What cannot be sent any more: (what was asked for, where it goes on instead).
-    missed: Option<(i64, i64)>,
-}
-
-impl Beginning {
-    fn decide(ring: &Ring, wish: &Wish, bounds: Bounds) -> Self {
-        let (end, taken) = (ring.end(), ring.coalescer.taken());
-        let last = bounds.last_seq.max(taken);
-        let Some(after) = wish.after else {
-            return Self {
-                next: end,
-                heard: ring.settled,
-                behind: None,
-                missed: None,
-            };
-        };
-        if after > last {
-            // A seq nobody has given out: of another database, or of this one before it was restored.
-            return Self {
-                next: end,
-                heard: ring.settled,
-                behind: None,
-                missed: Some((after, last)),
-            };
-        }
-        if after >= ring.covers_after {
-            return Self {
-                next: ring.first,
-                heard: after,
-                behind: None,
-                missed: None,
-            };
-        }
-        // Older than this is pruned, or more than a stream brings.
-        let oldest = bounds.first_seq.map_or(last, |first| first - 1).max(last - MOST_REPLAYED);
-        Self {
-            next: end,
-            heard: after.max(oldest),
-            behind: Some(taken),
-            missed: (after < oldest).then_some((after, oldest)),
-        }
-    }
-
-    fn opening(&self) -> String {
-        let begun = format!("retry: 1000\nid: {}\n", self.heard);
-        let Some((after, goes_on_after)) = self.missed else {
-            return format!("{begun}: joined\n\n");
-        };
-        let told = json!({ "after": after, "goes_on_after": goes_on_after, "detail": "what lies between cannot be sent any more; read again what is shown" });
-        format!("{begun}event: stream.missed\ndata: {told}\n\n")
     }
 }

@@ -30,15 +30,20 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use self::feed::Feed;
-use crate::clock::Clock;
+use crate::clock::{Clock, new_id};
 use crate::config::{self, Config};
 use crate::store::Db;
-use crate::store::feed::{Head, Hint};
+use crate::store::feed::{Head, Hint, Published};
 
 /// How often the relay looks where nothing wakes it: events of a daemon that died right after a commit wait no longer than this.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Events of one casino published by one statement: a few milliseconds under its feed's lock.
 const BATCH: u32 = 500;
+/// Connections of the outbox's own, beside the pool: one publishes, one reads what streams have to be told. In the pool they would queue with
+/// the commands, and on a floor that asks for more than the database can do every event would be as late as a command.
+const CONNECTIONS: u32 = 2;
+/// Published events of one casino that wait to be taken up; more are left to be read.
+const MOST_HANDED: usize = 1_000;
 /// The longest pause after a first failed attempt; it doubles with every further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// No pause is longer: what an older daemon cannot read, the newer one beside it gets to see within this time.
@@ -102,9 +107,14 @@ impl Sinks {
 /// sinks; `drained` the relay, when the last command has committed: what it wrote is published before the daemon goes.
 pub async fn run(outbox: Outbox, settings: Settings, sinks: Sinks, stopping: CancellationToken, drained: CancellationToken) {
     let mut tasks = JoinSet::new();
-    tasks.spawn(relay::run(outbox.clone(), settings, drained));
+    let line = outbox.db.beside(CONNECTIONS);
+    let own = Outbox {
+        db: line.clone(),
+        ..outbox.clone()
+    };
+    tasks.spawn(outbox.feed.clone().follow(own.clone(), stopping.clone()));
+    tasks.spawn(relay::run(own, settings, drained));
     tasks.spawn(listen(outbox.clone(), stopping.clone()));
-    tasks.spawn(outbox.feed.clone().follow(outbox.news.clone(), stopping.clone()));
     if let Some(webhooks) = sinks.webhooks {
         let news = outbox.news.subscribe();
         tasks.spawn(webhook::run(
@@ -125,6 +135,9 @@ pub async fn run(outbox: Outbox, settings: Settings, sinks: Sinks, stopping: Can
             tracing::error!(%error, "a part of the outbox broke off");
         }
     }
+    if let Err(error) = line.close().await {
+        tracing::debug!(%error, "the outbox's connections were not closed");
+    }
 }
 
 /// Hears what other daemons publish, and whose standing changes, as long as there is a line; nothing depends on it.
@@ -137,7 +150,9 @@ async fn listen(outbox: Outbox, stopping: CancellationToken) {
                     hint = hints.next() => hint,
                 };
                 match hint {
-                    Ok(Hint::Feed(head)) => outbox.news.heads(&[head]),
+                    // The relay has said it, and handed over the events with it: heard first, they would be read for nothing.
+                    Ok(Hint::Feed(_, Some(by))) if by == outbox.news.me() => {}
+                    Ok(Hint::Feed(head, _)) => outbox.news.heads(&[head]),
                     Ok(Hint::Standing(casino)) => outbox.feed.standing_changed(casino),
                     Ok(Hint::Unknown) => outbox.told.notify_one(),
                     Err(fault) => {
@@ -159,13 +174,32 @@ async fn listen(outbox: Outbox, stopping: CancellationToken) {
 #[derive(Clone, Debug, Default)]
 pub struct News(Arc<Heads>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Heads {
+    /// Who publishes here, to know its own hints by.
+    me: Uuid,
     bell: watch::Sender<u64>,
     known: Mutex<BTreeMap<Uuid, i64>>,
+    /// What this daemon has just published, by casino and in order: whoever follows a feed at its end need not read it back.
+    handed: Mutex<BTreeMap<Uuid, Vec<Published>>>,
+}
+
+impl Default for Heads {
+    fn default() -> Self {
+        Self {
+            me: new_id(),
+            bell: watch::Sender::default(),
+            known: Mutex::default(),
+            handed: Mutex::default(),
+        }
+    }
 }
 
 impl News {
+    fn me(&self) -> Uuid {
+        self.0.me
+    }
+
     /// Wakes with everything published from now on.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.0.bell.subscribe()
@@ -189,6 +223,25 @@ impl News {
         if farther {
             self.0.bell.send_modify(|rung| *rung += 1);
         }
+    }
+
+    /// Hands over what was just published; to be followed by [`Self::heads`], which says so. A hint like everything here: what nobody takes
+    /// in time is dropped, and is read from the store.
+    fn hand_over(&self, casino: Uuid, events: Vec<Published>) {
+        let mut handed = self.handed();
+        let waiting = handed.entry(casino).or_default();
+        if waiting.len() + events.len() > MOST_HANDED {
+            waiting.clear();
+        }
+        waiting.extend(events);
+    }
+
+    fn take_handed(&self) -> BTreeMap<Uuid, Vec<Published>> {
+        std::mem::take(&mut *self.handed())
+    }
+
+    fn handed(&self) -> std::sync::MutexGuard<'_, BTreeMap<Uuid, Vec<Published>>> {
+        self.0.handed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<Uuid, i64>> {

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use async_nats::jetstream;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{Config, StorageType};
@@ -47,11 +47,16 @@ const ACK_MAY_TAKE: Duration = Duration::from_secs(5);
 /// What the stream drops by its id when it is sent twice. Longer than a lease: that is when another daemon sends again.
 const DUPLICATES_WITHIN: Duration = Duration::from_mins(2);
 
+/// How a file of credentials begins; another holds a seed and nothing else.
+const CREDENTIALS_BEGIN: &str = "-----BEGIN NATS USER JWT-----";
+
 /// Where a daemon publishes.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub url: SecretString,
     pub ca_file: Option<PathBuf>,
+    /// A user's credentials, or the seed of an NKEY.
+    pub credentials_file: Option<PathBuf>,
     pub stream: String,
     /// None: for ever.
     pub keep: Option<Duration>,
@@ -67,6 +72,7 @@ impl Settings {
         Some(Self {
             url: nats.url.clone()?,
             ca_file: nats.ca_file.clone(),
+            credentials_file: nats.credentials_file.clone(),
             stream: nats.stream.clone(),
             keep: nats.keep(),
             replicas: nats.replicas,
@@ -114,13 +120,9 @@ impl Sink for Publisher {
     const NAME: &'static str = "nats";
 
     async fn take(&self, want: usize) -> Result<Turns<CasinoTurn>, Fault> {
-        let asking = Asking {
-            sink: Some(Self::NAME),
-            owner: &self.owner,
-            lease_ms: milliseconds(self.settings.lease),
-            want,
-        };
-        self.db.take_casinos(&asking).await
+        self.db
+            .take_casinos(&Asking::of(Some(Self::NAME), &self.owner, self.settings.lease, want))
+            .await
     }
 
     async fn go(&self, turn: CasinoTurn) {
@@ -231,6 +233,7 @@ impl Publisher {
     async fn connect(&self) -> Result<Line> {
         let broken = CancellationToken::new();
         let (servers, options) = self.options(&broken)?;
+        let options = self.shown(options).await?;
         let client = options.connect(servers).await.context("NATS cannot be reached")?;
         let mut stream = jetstream::new(client);
         stream.set_timeout(ACK_MAY_TAKE);
@@ -271,6 +274,31 @@ impl Publisher {
                 std::future::ready(())
             });
         Ok((servers, options))
+    }
+
+    /// With what the credentials file holds. It is read with every connection, so a new file needs no restart. What is wrong with it is not
+    /// said in its own words.
+    async fn shown(&self, options: ConnectOptions) -> Result<ConnectOptions> {
+        let Some(file) = &self.settings.credentials_file else {
+            return Ok(options);
+        };
+        let held = tokio::fs::read_to_string(file)
+            .await
+            .with_context(|| format!("nats.credentials_file {} cannot be read", file.display()))?;
+        let held = SecretString::from(held);
+        let text = held.expose_secret().trim();
+        if text.contains(CREDENTIALS_BEGIN) {
+            return options
+                .credentials(text)
+                .map_err(|_| anyhow!("nats.credentials_file {} holds no whole credentials", file.display()));
+        }
+        let is_seed = text.starts_with("SU") && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        ensure!(
+            is_seed,
+            "nats.credentials_file {} holds neither credentials nor the seed of a user's NKEY",
+            file.display()
+        );
+        Ok(options.nkey(text.to_owned()))
     }
 
     fn stream(&self) -> Config {

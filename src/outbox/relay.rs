@@ -10,8 +10,9 @@
 //! ones go on: a table must not fall silent for a day because of one event. Sent back by a person, it gets the seq of its second turn.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -22,8 +23,10 @@ use crate::clock;
 use crate::observe::metrics;
 use crate::store::fault::Fault;
 use crate::store::feed::Head;
-use crate::store::relay::{Judged, Sound, Told, Unpublished, Unsound};
+use crate::store::relay::{Judged, Sound, Stamped, Told, Unpublished, Unsound};
 
+/// Two looks are never closer than this where the first has seen everything: on a busy floor one turn serves several commands.
+const LOOK_APART: Duration = Duration::from_millis(4);
 /// How long the relay stays away from a feed that another daemon is writing: about as long as that takes.
 const BUSY_RESTS: Duration = Duration::from_millis(3);
 /// How long nothing is asked after the database was away.
@@ -32,13 +35,24 @@ const AWAY_RESTS: Duration = Duration::from_secs(1);
 /// Publishes until it is told to stop, and then what is still waiting.
 pub(super) async fn run(outbox: Outbox, settings: Settings, stopping: CancellationToken) {
     let relay = Relay { outbox, settings };
+    let mut looked = None::<Instant>;
     loop {
         let was_stopping = stopping.is_cancelled();
+        if let Some(apart) = looked.and_then(|looked| LOOK_APART.checked_sub(looked.elapsed())) {
+            tokio::time::sleep(apart).await;
+        }
+        looked = Some(Instant::now());
         let wait = match relay.turn().await {
-            Ok(Turn::Again) => continue,
+            Ok(Turn::Again) => {
+                looked = None;
+                continue;
+            }
             Ok(Turn::Busy) => BUSY_RESTS,
             Ok(Turn::Idle(wait)) if !was_stopping => wait,
             Ok(Turn::Idle(_)) => return,
+            // The last look before the end is one that finds nothing.
+            Ok(Turn::Done(_)) if was_stopping => continue,
+            Ok(Turn::Done(wait)) => wait,
             Err(fault) if !was_stopping => {
                 tracing::warn!(error = %fault, "events could not be published; they wait");
                 AWAY_RESTS
@@ -62,7 +76,10 @@ enum Turn {
     Again,
     /// Another daemon is at the same work.
     Busy,
+    /// Nothing waits that may be published now.
     Idle(Duration),
+    /// The same, as far as is known: something was published, and nothing has said that there is more.
+    Done(Duration),
 }
 
 impl Relay {
@@ -78,19 +95,22 @@ impl Relay {
     async fn turn(&self) -> Result<Turn, Fault> {
         let look = self.outbox.db.relay_look(self.settings.batch).await?;
         self.outbox.news.heads(&look.heads);
+        let next = look.next_attempt_ms.map(Duration::from_millis);
+        let wait = next.map_or(self.settings.look_every, |next| next.min(self.settings.look_every));
         if look.events.is_empty() {
-            let next = look.next_attempt_ms.map(Duration::from_millis);
-            return Ok(Turn::Idle(
-                next.map_or(self.settings.look_every, |next| next.min(self.settings.look_every)),
-            ));
+            return Ok(Turn::Idle(wait));
         }
-        let span = tracing::debug_span!("publish_batch", events = look.events.len());
+        let (looked_at, is_plain) = (look.events.len(), look.events.iter().all(|event| event.attempts == 0));
+        let span = tracing::debug_span!("publish_batch", events = looked_at);
         let told = self.publish(look.events).instrument(span).await?;
-        Ok(if told.busy && told.published.is_empty() {
-            Turn::Busy
-        } else {
-            Turn::Again
-        })
+        if told.busy && told.published.is_empty() {
+            return Ok(Turn::Busy);
+        }
+        // What was written meanwhile rings. So it is worth looking again at once only where a look has shown its fill, where an event that was
+        // published has let others go that waited behind it, or where not all came to what was meant.
+        let published = told.published.iter().map(|stamped| stamped.events).sum::<i64>();
+        let is_all = is_plain && looked_at < self.settings.batch as usize && usize::try_from(published) == Ok(looked_at);
+        Ok(if is_all { Turn::Done(wait) } else { Turn::Again })
     }
 
     async fn publish(&self, events: Vec<Unpublished>) -> Result<Told, Fault> {
@@ -140,10 +160,14 @@ impl Relay {
         let at = self.outbox.clock.now();
         let judged = Judged {
             at,
+            by: self.outbox.news.me(),
             sound: sound.iter().map(|event| Sound::of(event)).collect(),
             unsound: unsound.to_vec(),
         };
         let told = self.outbox.db.relay_publish(&judged).await?;
+        for stamped in &told.published {
+            self.hand_over(*stamped, sound, at);
+        }
         let heads: Vec<Head> = told.published.iter().map(|stamped| Head::from(*stamped)).collect();
         self.outbox.news.heads(&heads);
         let stamped = |event: &&&Unpublished| told.published.iter().any(|feed| feed.casino_id == event.casino_id);
@@ -159,6 +183,18 @@ impl Relay {
             metrics::dead_lettered();
         }
         Ok(told)
+    }
+
+    /// To those who follow the feed in this process. Numbers are given in the order of writing, in which the events are here; where another daemon
+    /// has published some of them before, which has which is not known, and they are read.
+    fn hand_over(&self, stamped: Stamped, sound: &[&Unpublished], at: DateTime<Utc>) {
+        let mine: Vec<&&Unpublished> = sound.iter().filter(|event| event.casino_id == stamped.casino_id).collect();
+        if i64::try_from(mine.len()) != Ok(stamped.events) {
+            return;
+        }
+        let seqs = stamped.last_seq - stamped.events + 1..=stamped.last_seq;
+        let published = mine.into_iter().zip(seqs).map(|(event, seq)| event.published(seq, at));
+        self.outbox.news.hand_over(stamped.casino_id, published.collect());
     }
 
     fn fail(&self, verdict: &mut Verdict<'_>, event: &Unpublished, error: String) {

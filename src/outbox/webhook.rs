@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::http::{HeaderValue, Request, StatusCode, header};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use http_body_util::Full;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
+use workflows::event::Event;
 
 use self::post::{NoAnswer, Post};
 pub use self::reach::Reach;
@@ -29,7 +30,7 @@ use crate::observe::metrics;
 use crate::store::Db;
 use crate::store::fault::Fault;
 use crate::store::feed::Published;
-use crate::store::sinks::{Asking, Delivery, Turns, WebhookEnd, WebhookStep, WebhookTurn};
+use crate::store::sinks::{Asking, Consequence, Delivery, Turns, WebhookEnd, WebhookStep, WebhookTurn};
 
 /// The longest pause after a first failure; it doubles with every one.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
@@ -140,13 +141,9 @@ impl Sink for Sender {
     const NAME: &'static str = "webhook";
 
     async fn take(&self, want: usize) -> Result<Turns<WebhookTurn>, Fault> {
-        let asking = Asking {
-            sink: None,
-            owner: &self.owner,
-            lease_ms: milliseconds(self.settings.lease),
-            want,
-        };
-        self.db.take_webhooks(&asking).await
+        self.db
+            .take_webhooks(&Asking::of(None, &self.owner, self.settings.lease, want))
+            .await
     }
 
     async fn go(&self, turn: WebhookTurn) {
@@ -209,7 +206,11 @@ impl Sender {
         };
         let seq = event.seq;
         let ended = match &outcome.error {
-            None => WebhookEnd::Delivered { seq, delivery },
+            None => WebhookEnd::Delivered {
+                seq,
+                delivery,
+                tells: processed(event, attempt, self.clock.now()),
+            },
             Some(_) if is_gone => WebhookEnd::Gone { seq, delivery },
             Some(_) => WebhookEnd::Failed {
                 seq,
@@ -316,6 +317,28 @@ impl Sender {
         }
         Then::Ends
     }
+}
+
+/// What finance had to tell was taken by a receiver: seed 2's word for it, for whoever watches over that.
+fn processed(event: &Published, attempt: i32, at: DateTime<Utc>) -> Option<Consequence> {
+    let Ok(Event::TransactionCreated { transaction_id, .. }) = event.told() else {
+        return None;
+    };
+    let told = Event::FinanceOutboxProcessed {
+        outbox_id: event.event_id,
+        ledger_id: transaction_id,
+        event_type: event.event.clone(),
+        attempt_count: attempt,
+        processed_at: at,
+    };
+    Some(Consequence {
+        id: new_id(),
+        event: told.name().as_str(),
+        aggregate_id: transaction_id,
+        channels: told.channels(event.casino_id),
+        payload: told.payload(event.casino_id, at),
+        correlation_id: event.correlation_id.clone(),
+    })
 }
 
 fn is_for(turn: &WebhookTurn, event: &Published) -> bool {

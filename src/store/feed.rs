@@ -46,7 +46,7 @@ pub struct Head {
 }
 
 /// Where a casino's feed begins and ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Bounds {
     /// 0: nothing was published yet.
     pub last_seq: i64,
@@ -66,8 +66,8 @@ pub struct Standing {
 /// What another daemon, or another connection, says: a hint, for it may be lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hint {
-    /// A feed goes as far as this.
-    Feed(Head),
+    /// A feed goes as far as this, by what this daemon's relay has published or another's.
+    Feed(Head, Option<Uuid>),
     /// Somebody's standing changed in this casino.
     Standing(Uuid),
     /// The line was broken: anything may have been missed.
@@ -175,11 +175,12 @@ fn parse(channel: &str, payload: &str) -> Option<Hint> {
     if channel == STAFF {
         return payload.parse().ok().map(Hint::Standing);
     }
-    let (casino, seq) = payload.split_once(' ')?;
-    Some(Hint::Feed(Head {
-        casino_id: casino.parse().ok()?,
-        last_seq: seq.parse().ok()?,
-    }))
+    let mut parts = payload.split(' ');
+    let head = Head {
+        casino_id: parts.next()?.parse().ok()?,
+        last_seq: parts.next()?.parse().ok()?,
+    };
+    Some(Hint::Feed(head, parts.next().and_then(|by| by.parse().ok())))
 }
 
 fn of_line(error: sea_orm::sqlx::Error) -> Fault {
@@ -208,7 +209,7 @@ pub struct Channel {
 pub struct Stretch {
     #[serde(skip)]
     pub events: Vec<Published>,
-    pub last_seq: i64,
+    pub bounds: Bounds,
 }
 
 impl Query for Stored {
@@ -236,7 +237,7 @@ impl Query for Stored {
             .map_err(Fault::from)?;
         Ok(Stretch {
             events: rows.into_iter().filter_map(published).collect(),
-            last_seq: bounds.last_seq,
+            bounds,
         })
     }
 }
@@ -264,14 +265,12 @@ mod tests {
     #[test]
     fn a_hint_that_cannot_be_read_means_that_anything_may_have_happened() {
         let casino = Uuid::from_u128(5);
-        let feed = parse(FEED, &format!("{casino} 12"));
-        assert_eq!(
-            feed,
-            Some(Hint::Feed(Head {
-                casino_id: casino,
-                last_seq: 12
-            }))
-        );
+        let head = Head {
+            casino_id: casino,
+            last_seq: 12,
+        };
+        assert_eq!(parse(FEED, &format!("{casino} 12")), Some(Hint::Feed(head, None)));
+        assert_eq!(parse(FEED, &format!("{casino} 12 {casino}")), Some(Hint::Feed(head, Some(casino))));
         assert_eq!(parse(STAFF, &casino.to_string()), Some(Hint::Standing(casino)));
         assert_eq!(parse(FEED, "12"), None);
         assert_eq!(parse(STAFF, "nobody"), None);

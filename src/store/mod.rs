@@ -20,13 +20,18 @@ pub mod standing;
 
 use std::time::Duration;
 
+use sea_orm::sqlx::postgres::PgPoolOptions;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, FromQueryResult, Statement, TransactionTrait, Value,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, FromQueryResult, SqlxPostgresConnector, Statement,
+    TransactionTrait, Value,
 };
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
 use fault::Fault;
+
+/// How long anybody waits for a connection.
+const ACQUIRE_MAY_TAKE: Duration = Duration::from_secs(5);
 
 /// The pool, connected as the application role.
 #[derive(Clone)]
@@ -68,7 +73,7 @@ impl Db {
         let role = settings.assume_role.map(|role| ("role", role.to_owned()));
         options
             .max_connections(settings.max_connections)
-            .acquire_timeout(Duration::from_secs(5))
+            .acquire_timeout(ACQUIRE_MAY_TAKE)
             .sqlx_logging(false)
             .test_before_acquire_if_idle_for(Duration::from_secs(30))
             .map_sqlx_postgres_opts(move |opts| {
@@ -77,6 +82,21 @@ impl Db {
         Ok(Self {
             pool: Database::connect(options).await?,
         })
+    }
+
+    /// A few connections beside the pool, for what must not queue behind commands. They are made when they are first asked for.
+    #[must_use]
+    pub fn beside(&self, connections: u32) -> Self {
+        let like = self.pool.get_postgres_connection_pool().connect_options();
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE_MAY_TAKE)
+            // It is in use all the time, and what breaks is asked again.
+            .test_before_acquire(false)
+            .connect_lazy_with((*like).clone());
+        Self {
+            pool: SqlxPostgresConnector::from_sqlx_postgres_pool(pool),
+        }
     }
 
     #[expect(

@@ -1,5 +1,5 @@
-//! What is deleted because it has outlived its use: remembered answers, runs that ended well, the log of deliveries. Nothing of a casino's
-//! book is among it.
+//! What is deleted because it has outlived its use: remembered answers, runs that ended well, the log of deliveries, published events. Nothing
+//! of a casino's book is among it: what an event told of stands in the audit log.
 
 use chrono::{DateTime, Utc};
 use sea_orm::Value;
@@ -14,6 +14,8 @@ pub struct Outlived {
     pub keys_before: DateTime<Utc>,
     pub runs_before: DateTime<Utc>,
     pub deliveries_before: DateTime<Utc>,
+    /// None: events are kept for good.
+    pub events_before: Option<DateTime<Utc>>,
 }
 
 /// Two batches of a casino would otherwise wait for each other's rows. Rows cannot be locked and skipped instead: that asks for the right
@@ -38,8 +40,10 @@ const PRUNE: &str = "
              ORDER BY d.at LIMIT $5)
         RETURNING 1
     )
-    SELECT to_jsonb((SELECT count(*) FROM keys) + (SELECT count(*) FROM runs) + (SELECT count(*) FROM deliveries)) AS json";
+    SELECT to_jsonb((SELECT count(*) FROM keys) + (SELECT count(*) FROM runs) + (SELECT count(*) FROM deliveries)
+                  + feed_prune($6, $5)) AS json";
 
+/// Without events: how many of them are past their time nobody could say without reading them all.
 const LEFT: &str = "
     SELECT to_jsonb((SELECT count(*) FROM idempotency_key AS k WHERE k.casino_id = $1 AND k.created_at < $2)
                   + (SELECT count(*) FROM job_run AS r
@@ -51,7 +55,8 @@ impl Tx {
     pub async fn prune(&self, context: &Context, outlived: Outlived, limit: i64) -> Result<i64, Fault> {
         self.json::<serde_json::Value>(ONE_AT_A_TIME, [context.casino.id.into()]).await?;
         let [casino, keys, runs, deliveries] = values(context, outlived);
-        self.json(PRUNE, [casino, keys, runs, deliveries, limit.into()]).await
+        self.json(PRUNE, [casino, keys, runs, deliveries, limit.into(), outlived.events_before.into()])
+            .await
     }
 
     /// How many are left to go.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::Db;
 use super::fault::Fault;
-use super::feed::Head;
+use super::feed::{Head, Published};
 
 /// What one look shows.
 #[derive(Debug, Deserialize)]
@@ -40,6 +40,8 @@ pub struct Unpublished {
 #[derive(Debug, Serialize)]
 pub struct Judged {
     pub at: DateTime<Utc>,
+    /// Who publishes: told to the other daemons, so that each knows its own.
+    pub by: Uuid,
     pub sound: Vec<Sound>,
     pub unsound: Vec<Unsound>,
 }
@@ -59,6 +61,25 @@ pub struct Unsound {
     pub pause_ms: u64,
     /// It was the last attempt.
     pub dies: bool,
+}
+
+impl Unpublished {
+    /// The same with its place in the feed.
+    pub fn published(&self, seq: i64, published_at: DateTime<Utc>) -> Published {
+        Published {
+            seq,
+            event_id: self.id,
+            casino_id: self.casino_id,
+            event: self.event.clone(),
+            aggregate_id: self.aggregate_id,
+            channels: self.channels.clone(),
+            schema_version: self.schema_version,
+            correlation_id: self.correlation_id.clone(),
+            payload: self.payload.clone(),
+            created_at: self.created_at,
+            published_at,
+        }
+    }
 }
 
 impl Sound {
@@ -104,7 +125,7 @@ impl From<Stamped> for Head {
     }
 }
 
-/// What waits, and since when.
+/// What waits, as far as it is counted, and since when.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Depth {
     pub fresh: i64,
@@ -125,9 +146,5 @@ impl Db {
     pub async fn relay_publish(&self, judged: &Judged) -> Result<Told, Fault> {
         let ask = serde_json::to_value(judged).map_err(Fault::unreadable)?;
         self.json("SELECT relay_publish($1) AS json", [ask.into()]).await
-    }
-
-    pub async fn relay_depth(&self) -> Result<Depth, Fault> {
-        self.json("SELECT relay_depth() AS json", []).await
     }
 }

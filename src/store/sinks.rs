@@ -3,6 +3,8 @@
 //! Like the clock's, each is one statement by itself, for all casinos, and none is open while the network is waited for. A turn is a lease:
 //! what is written under an old term changes nothing, and the answer says so.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, FromQueryResult as _, Statement, Value};
 use secrecy::SecretString;
@@ -12,6 +14,7 @@ use uuid::Uuid;
 
 use super::fault::Fault;
 use super::{Db, Json};
+use crate::clock::milliseconds;
 
 /// Asks for turns.
 #[derive(Clone, Debug, Serialize)]
@@ -23,6 +26,17 @@ pub struct Asking<'a> {
     pub lease_ms: u64,
     /// How many may be taken.
     pub want: usize,
+}
+
+impl<'a> Asking<'a> {
+    pub fn of(sink: Option<&'static str>, owner: &'a str, lease: Duration, want: usize) -> Self {
+        Self {
+            sink,
+            owner,
+            lease_ms: milliseconds(lease),
+            want,
+        }
+    }
 }
 
 /// What was taken.
@@ -77,6 +91,9 @@ pub enum WebhookEnd {
     Delivered {
         seq: i64,
         delivery: Delivery,
+        /// Written with the step, once, however often the event had to be sent.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tells: Option<Consequence>,
     },
     /// Tried again after the pause. A webhook that fails since `fails_until` or before is disabled.
     Failed {
@@ -86,14 +103,9 @@ pub enum WebhookEnd {
         fails_until: DateTime<Utc>,
     },
     /// The receiver wants no more.
-    Gone {
-        seq: i64,
-        delivery: Delivery,
-    },
+    Gone { seq: i64, delivery: Delivery },
     /// Nothing up to here was for it.
-    Passed {
-        seq: i64,
-    },
+    Passed { seq: i64 },
     /// The turn is over.
     Left,
 }
@@ -108,6 +120,17 @@ pub struct Delivery {
     pub status: Option<u16>,
     pub error: Option<String>,
     pub duration_ms: u32,
+}
+
+/// An event that a delivery gives rise to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Consequence {
+    pub id: Uuid,
+    pub event: &'static str,
+    pub aggregate_id: Uuid,
+    pub channels: Vec<String>,
+    pub payload: serde_json::Value,
+    pub correlation_id: String,
 }
 
 /// How a webhook stands after a step.

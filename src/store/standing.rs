@@ -34,7 +34,7 @@ pub struct PoolUse {
 impl Db {
     /// One statement, of which no casino can be told apart.
     pub async fn standing(&self, at: DateTime<Utc>) -> Result<Standing, Fault> {
-        let sql = "SELECT jsonb_build_object('audit', audit_backlog($1, $2), 'outbox', relay_depth()) AS json";
+        let sql = "SELECT jsonb_build_object('audit', audit_backlog($1, $2), 'outbox', relay_depth($2)) AS json";
         let Stood { audit, outbox } = self.json(sql, [at.into(), MOST_COUNTED.into()]).await?;
         let waited = outbox.oldest.map_or(TimeDelta::zero(), |oldest| at - oldest);
         Ok(Standing {

@@ -50,7 +50,8 @@ that tells of a count. `{casino_id}:internal` is the admins'. A stream or page t
 ## Reading them
 
 - **`GET /api/v1/events`** reads stored events: `?after=<seq>&channel=`, by `seq`. A page looks at `limit` stored events and holds those the caller
-  may read, so it may be short, or empty, and still have a `next_cursor`. `last_seq` says how far the feed goes.
+  may read, so it may be short, or empty, and still have a `next_cursor`. `last_seq` says how far the feed goes,
+  and `first_seq` where it begins: what is before it was pruned.
 - **`GET /api/v1/events/stream`** follows them live, as server-sent events: `event:` is the name, `data:` the event, `id:` the place to resume after. Send it as
   `Last-Event-ID` and nothing is missing; a few events may come twice. Heartbeats carry it too. A stream ends with an event
   `stream.cut` whose `reason` is `too_slow`, `standing_changed`, `token_due` (after an hour), `stopping` or `unavailable`: connect again. It begins with

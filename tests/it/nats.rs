@@ -17,6 +17,7 @@ fn hurried(server: &Server) -> Settings {
     Settings {
         url: SecretString::from(server.url.clone()),
         ca_file: None,
+        credentials_file: None,
         stream: "RUNDOWN".to_owned(),
         keep: Some(Duration::from_hours(24)),
         replicas: 1,
@@ -214,4 +215,37 @@ async fn a_password_opens_the_server_and_is_in_no_error() {
     let right = publishing(&house, with("rundown:p%40ss%2Fword")).await;
     caught_up(&house, house.home.casino, 1).await;
     right.stop().await;
+}
+
+#[tokio::test]
+async fn an_nkey_opens_the_server_and_whatever_else_the_file_holds_is_in_no_error() {
+    // A pair made for examples, which opens nothing else.
+    const PUBLIC: &str = "UAMMBNV2EYR65NYZZ7IAK5SIR5ODNTTERJOBOF4KJLMWI45YOXOSWULM";
+    const SEED: &str = "SUANQDPB2RUOE4ETUA26CNX7FUKE5ZZKFCQIIW63OX225F2CO7UEXTM7ZY";
+    let house = House::open().await;
+    let server = Server::start_for_nkey(PUBLIC).await;
+    let file = std::env::temp_dir().join(format!("rundown-nkey-{}", std::process::id()));
+    let settings = Settings {
+        credentials_file: Some(file.clone()),
+        ..hurried(&server)
+    };
+    house.tell(house.home.casino, 1).await;
+    let daemon = publishing(&house, settings).await;
+    let why = async |part: &str| {
+        until(part, async || {
+            let errors = house.texts("SELECT error FROM sink_cursor WHERE failures > 0").await;
+            assert!(errors.iter().all(|error| !error.contains("hunter22")), "{errors:?}");
+            errors.iter().any(|error| error.contains(part))
+        })
+        .await;
+    };
+    why("cannot be read").await;
+    std::fs::write(&file, "hunter22").expect("written");
+    why("holds neither").await;
+    std::fs::write(&file, "-----BEGIN NATS USER JWT-----\nhunter22\n").expect("written");
+    why("no whole credentials").await;
+    std::fs::write(&file, format!("{SEED}\n")).expect("written");
+    caught_up(&house, house.home.casino, 1).await;
+    daemon.stop().await;
+    std::fs::remove_file(file).ok();
 }

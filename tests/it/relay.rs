@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::support::{Cut, House, Publisher, Trip, Wire, Written, feed, hurried_relay, insert, is_published, text, tray, until, write};
+use crate::support::{
+    Cut, House, OTHER_CASINO, Publisher, Trip, Wire, Written, feed, hurried_relay, insert, is_published, rundown, said, text, tray, until,
+    write,
+};
 
 #[tokio::test]
 async fn commands_become_a_feed_with_a_number_each_in_the_order_of_writing() {
@@ -303,6 +306,57 @@ async fn dead_letters_are_the_admins_and_each_casino_s_own() {
         .refused(403, "forbidden");
     let odd = theirs.send(Method::GET, "/api/v1/outbox/dead?state=all", &[], None).await;
     odd.refused(400, "malformed_request");
+}
+
+/// The way that needs no daemon and no token.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_are_listed_and_sent_back_by_the_program() {
+    let house = House::open().await;
+    let (ok, none) = said(&rundown(&house, &["outbox", "dead"]).await);
+    assert!(ok && none.contains("There is no dead letter"), "{none}");
+    let mut mine = Written::new(house.home.casino, new_id());
+    mine.payload.as_object_mut().expect("an object").remove("table_id");
+    let mut theirs = Written::new(house.other.casino, new_id());
+    theirs.payload["event"] = json!("table.vanished");
+    house.owner_does(&insert(&[mine.clone(), theirs.clone()])).await;
+    let publisher = Publisher::of(&house);
+    let dead = || async { house.count("outbox WHERE dead_at IS NOT NULL").await };
+    until("both are dead", || async { dead().await == 2 }).await;
+    publisher.stop().await;
+
+    let (ok, listed) = said(&rundown(&house, &["outbox", "dead"]).await);
+    let (mine, theirs) = (mine.id.to_string(), theirs.id.to_string());
+    for word in [
+        mine.as_str(),
+        theirs.as_str(),
+        "table.session_created",
+        "table_id",
+        "River Bend",
+        OTHER_CASINO,
+    ] {
+        assert!(ok && listed.contains(word), "{word}: {listed}");
+    }
+    let (_, listed) = said(&rundown(&house, &["outbox", "dead", "--casino", OTHER_CASINO]).await);
+    assert!(listed.contains(&theirs) && !listed.contains(&mine), "{listed}");
+
+    for args in [
+        vec!["outbox", "redrive", &theirs, "--casino", "River Bend"],
+        vec!["outbox", "redrive", "00000000-0000-0000-0000-000000000001"],
+    ] {
+        let (ok, refused) = said(&rundown(&house, &args).await);
+        assert!(!ok && refused.contains("there is no dead letter"), "{refused}");
+    }
+    assert_eq!(dead().await, 2);
+    let (ok, sent) = said(&rundown(&house, &["outbox", "redrive", &mine]).await);
+    assert!(ok && sent.contains("waits to be published again"), "{sent}");
+    assert_eq!(house.texts("SELECT id::text FROM outbox WHERE dead_at IS NOT NULL").await, [theirs]);
+    let book = house.person("CO-01").get("/api/v1/audit?domain=casino").await;
+    let rows = book.expect(200)["items"].as_array().expect("a list").clone();
+    assert!(
+        rows.iter()
+            .any(|row| row["action"] == "redrive_event" && row["dto_after"]["outbox"] == mine.as_str()),
+        "{rows:?}"
+    );
 }
 
 #[tokio::test]

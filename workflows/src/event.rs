@@ -414,7 +414,7 @@ catalog! {
         gaming_day: NaiveDate,
         visit_id: Option<Uuid>,
     }
-    /// What finance tells others was sent.
+    /// A webhook's receiver took what finance had to tell.
     FinanceOutboxProcessed = "finance.outbox_processed", Internal, RUN_OUTBOX, Always {
         outbox_id: Uuid,
         ledger_id: Uuid,

@@ -60,7 +60,7 @@ impl JobKind {
                 },
             ],
             Self::RollupRecompute | Self::RollupVerify | Self::DeadlineSweep | Self::AuditSeal => &[],
-            // How long runs that ended well are kept, and attempts to deliver to webhooks.
+            // How long runs that ended well are kept, attempts to deliver to webhooks, and published events.
             Self::RetentionPrune => &[
                 Param {
                     name: "keep_runs_days",
@@ -69,6 +69,11 @@ impl JobKind {
                 Param {
                     name: "keep_deliveries_days",
                     takes: Takes::Number { least: 1, most: 3660 },
+                },
+                // 0: for good.
+                Param {
+                    name: "keep_events_days",
+                    takes: Takes::Number { least: 0, most: 3660 },
                 },
             ],
         }
@@ -174,7 +179,10 @@ mod tests {
         for bad in [json!("2:30 pm"), json!("24:00"), json!("14:30:00"), json!("4:30"), json!(1430)] {
             assert_eq!(flaws(JobKind::ShiftClose, &json!({ "drop_at": bad })).len(), 1, "{bad}");
         }
-        assert_eq!(flaws(JobKind::RetentionPrune, &json!({ "keep_runs_days": 30 })), []);
+        assert_eq!(
+            flaws(JobKind::RetentionPrune, &json!({ "keep_runs_days": 30, "keep_events_days": 0 })),
+            []
+        );
         for bad in [json!(0), json!(3661), json!(1.5), json!("30"), json!(null)] {
             assert_eq!(flaws(JobKind::RetentionPrune, &json!({ "keep_runs_days": bad })).len(), 1, "{bad}");
         }

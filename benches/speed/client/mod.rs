@@ -4,6 +4,7 @@
 //! more of the cores from whom it measures.
 
 pub mod session;
+pub mod subscriber;
 mod wire;
 
 use std::cell::{Cell, RefCell};
@@ -11,10 +12,11 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, Write as _};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
 use hdrhistogram::Histogram;
+use rundown::clock::new_id;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::task::LocalSet;
@@ -142,6 +144,8 @@ async fn work(plan: &Plan) -> Result<Outcome> {
 /// What was answered, when.
 pub struct Tape {
     started: Instant,
+    /// The same moment by the clock on the wall, in microseconds.
+    started_at: u64,
     length: Duration,
     rate: Option<f64>,
     /// Requests begun, in an open loop.
@@ -158,6 +162,7 @@ impl Tape {
     fn start(plan: &Plan) -> Result<Self> {
         Ok(Self {
             started: Instant::now(),
+            started_at: subscriber::micros(SystemTime::now()),
             length: Duration::from_secs_f64(plan.seconds),
             rate: plan.rate,
             begun: Cell::new(0),
@@ -185,6 +190,12 @@ impl Tape {
         }
         tokio::time::sleep_until(intended.into()).await;
         Some(intended)
+    }
+
+    /// A correlation id that tells whoever hears of the command when it was to be sent.
+    fn correlation(&self, intended: Instant) -> String {
+        let since = u64::try_from(intended.duration_since(self.started).as_micros()).unwrap_or_default();
+        format!("{}{}-{}", subscriber::SENT_AT, self.started_at + since, new_id().simple())
     }
 
     /// An answer to what was to begin then.
@@ -296,7 +307,8 @@ impl Worker {
                     let to = if *scheduled { "OPEN" } else { "DROP_SCHEDULED" };
                     *scheduled = !*scheduled;
                     let path = format!("/api/v1/table-context/sessions/{session}/transitions");
-                    send(&mut self.wire, &path, &token, format!(r#"{{"to":"{to}"}}"#)).await?;
+                    let sent = tape.correlation(intended);
+                    send(&mut self.wire, &path, &token, format!(r#"{{"to":"{to}"}}"#), Some(sent)).await?;
                     tape.mark(intended);
                 }
                 Ok(())
@@ -307,7 +319,7 @@ impl Worker {
                 for session in sessions.iter().cycle() {
                     let Some(intended) = tape.next().await else { break };
                     let path = format!("/api/v1/table-context/sessions/{session}/snapshots");
-                    send(&mut self.wire, &path, &token, body.clone()).await?;
+                    send(&mut self.wire, &path, &token, body.clone(), None).await?;
                     tape.mark(intended);
                 }
                 Ok(())
@@ -327,12 +339,13 @@ impl Worker {
     }
 }
 
-async fn send(wire: &mut Wire, path: &str, token: &str, body: String) -> Result<()> {
+async fn send(wire: &mut Wire, path: &str, token: &str, body: String, correlation: Option<String>) -> Result<()> {
     let ask = Ask {
         method: "POST",
         path,
         token,
         known: None,
+        correlation,
         body: Some(body),
     };
     let reply = wire.send(ask).await?;
@@ -351,6 +364,7 @@ fn read<'a>(path: &'a str, token: &'a str, known: Option<&'a str>) -> Ask<'a> {
         path,
         token,
         known,
+        correlation: None,
         body: None,
     }
 }

@@ -29,6 +29,8 @@ pub struct Ask<'a> {
     pub token: &'a str,
     /// An `If-None-Match`.
     pub known: Option<&'a str>,
+    /// An `X-Correlation-Id`.
+    pub correlation: Option<String>,
     pub body: Option<String>,
 }
 
@@ -63,6 +65,9 @@ impl Wire {
         if let Some(known) = ask.known {
             request = request.header("if-none-match", known);
         }
+        if let Some(correlation) = ask.correlation {
+            request = request.header("x-correlation-id", correlation);
+        }
         let body = match ask.body {
             Some(body) => {
                 request = request
@@ -93,6 +98,7 @@ impl Wire {
             path,
             token: &people.token(by)?,
             known: None,
+            correlation: None,
             body: Some(body.to_string()),
         };
         let reply = self.send(ask).await?;

@@ -1,33 +1,9 @@
 //! `rundown schedules` and `rundown jobs run`, as somebody types them.
 
-use std::process::{Output, Stdio};
-
 use rundown::clock::Clock;
-use rundown::postgres::OWNER;
 use serde_json::{Value, json};
-use tokio::process::Command;
 
-use crate::support::{House, OTHER_CASINO, Runner, hurried};
-
-async fn rundown(house: &House, args: &[&str]) -> Output {
-    let dir = std::env::temp_dir().join(format!("rundown-jobs-{}-{}", std::process::id(), house.cluster.database));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rundown"));
-    command.arg("--data-dir").arg(&dir).args(args).stdin(Stdio::null());
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("RUNDOWN_")) {
-        command.env_remove(name);
-    }
-    command
-        .env("RUNDOWN__DATABASE__URL", house.cluster.url("rundown_app"))
-        .env("RUNDOWN__DATABASE__OWNER_URL", house.cluster.url(OWNER));
-    let output = command.output().await.expect("run");
-    std::fs::remove_dir_all(dir).ok();
-    output
-}
-
-fn said(output: &Output) -> (bool, String) {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.success(), format!("{}{}", text(&output.stdout), text(&output.stderr)))
-}
+use crate::support::{House, OTHER_CASINO, Runner, hurried, rundown, said};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn schedules_are_listed_and_a_job_is_run_by_its_name() {

@@ -216,6 +216,7 @@ async fn whoever_was_thought_dead_and_comes_back_writes_nothing() {
         keys_before: now - Duration::from_hours(24),
         runs_before: now - Duration::from_hours(24),
         deliveries_before: now - Duration::from_hours(24),
+        events_before: None,
     };
     assert!(!house.db.advance(&old, 5, 5).await.expect("an answer"));
     for ending in [

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use rundown::clock::new_id;
 use rundown::jobs::Settings;
 use rundown::store::clockwork::Look;
 use serde_json::{Value, json};
 
 use crate::schema::ask;
-use crate::support::{House, Runner, hurried, text, until};
+use crate::support::{House, Publisher, Runner, Written, hurried, insert, is_published, text, until, write};
 
 fn fired(runs: &[Value]) -> Vec<DateTime<Utc>> {
     runs.iter().map(|run| text(run, "fire_at").parse().expect("an instant")).collect()
@@ -310,4 +311,120 @@ async fn a_run_that_ended_well_goes_after_its_time_and_a_dead_one_stays() {
     let_it_run(&house).await;
     let left: Vec<String> = house.runs(&schedule).await.iter().map(|run| text(run, "id")).collect();
     assert!(!left.contains(&old) && left.contains(&dead), "{left:?}");
+}
+
+/// Published events by casino: the first and the last that are stored.
+async fn stored(house: &House) -> (i64, i64) {
+    let page = house.person("AD-01").get("/api/v1/events?limit=1").await;
+    let first = page.expect(200)["first_seq"].as_i64().unwrap_or_default();
+    (first, page.body["last_seq"].as_i64().expect("a number"))
+}
+
+#[tokio::test]
+async fn events_go_after_their_time_from_the_oldest_on_and_none_that_a_sink_has_not_had() {
+    let house = House::open().await;
+    let (casino, table) = (house.home.casino, new_id());
+    let publisher = Publisher::of(&house);
+    let publish = async |how_many: usize| {
+        write(&house, casino, table, how_many).await;
+        until("all is published", || is_published(&house)).await;
+    };
+    let day = json!({ "enabled": false, "params": { "keep_events_days": 1 } });
+    let (schedule, forever) = (
+        house.schedule("prune", day).await,
+        json!({ "enabled": false, "params": { "keep_events_days": 0 } }),
+    );
+    let forever = house.schedule("forever", forever).await;
+    publish(4).await;
+    house.clock.advance(Duration::from_hours(24));
+    publish(3).await;
+    let prune = async |schedule: &str| {
+        let run = house.run_now(schedule).await;
+        let_it_run(&house).await;
+        house.run(&run).await["outcome"]["removed"].clone()
+    };
+    prune(&schedule).await;
+    assert_eq!(stored(&house).await, (1, 7), "a day to the moment is not more than a day");
+    house.clock.advance(Duration::from_secs(1));
+    prune(&forever).await;
+    assert_eq!(stored(&house).await, (1, 7));
+
+    // A sink that has come to 2, and one that never did anything.
+    let cursor =
+        |sink: &str, seq: i64| format!("INSERT INTO sink_cursor (casino_id, sink, cursor_seq) VALUES ('{casino}', '{sink}', {seq})");
+    house.by_owner(&cursor("slow", 2)).await;
+    prune(&schedule).await;
+    assert_eq!(stored(&house).await, (3, 7));
+    house.by_owner("DELETE FROM sink_cursor").await;
+    house.by_owner(&cursor("quick", 7)).await;
+    let hook = house
+        .person("AD-01")
+        .post("/api/v1/webhooks", json!({ "url": "https://example.com/hook" }))
+        .await;
+    hook.expect(201);
+    house
+        .by_owner("ALTER TABLE webhook DISABLE TRIGGER guard; UPDATE webhook SET cursor_seq = 3; ALTER TABLE webhook ENABLE TRIGGER guard")
+        .await;
+    prune(&schedule).await;
+    assert_eq!(stored(&house).await, (4, 7));
+    house.by_owner("UPDATE webhook SET cursor_seq = 7").await;
+
+    // Neither what waits nor what is dead was ever published.
+    let mut poison = Written::new(casino, new_id());
+    poison.payload.as_object_mut().expect("an object").remove("table_id");
+    house.by_owner(&insert(&[poison])).await;
+    until("it is dead", || async {
+        house.count("outbox WHERE dead_at IS NOT NULL").await == 1
+    })
+    .await;
+    publisher.stop().await;
+    write(&house, casino, table, 1).await;
+    house.clock.advance(Duration::from_hours(30 * 24));
+    prune(&schedule).await;
+    assert_eq!(stored(&house).await, (0, 7), "a feed without events still knows how far it went");
+    assert_eq!(house.count("outbox WHERE published_at IS NULL").await, 2);
+    let publisher = Publisher::of(&house);
+    until("all is published", || is_published(&house)).await;
+    assert_eq!(stored(&house).await, (8, 8), "and goes on from there");
+    publisher.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_that_panics_is_counted_and_tried_again_until_it_is_dead() {
+    let house = House::open().await;
+    let schedule = house.schedule("prune", json!({ "enabled": false, "max_attempts": 2 })).await;
+    // More days than a calendar has: no schedule can be given such a number, so it stands for a fault of the program.
+    house
+        .by_owner("UPDATE schedule SET params = '{\"keep_runs_days\": 4000000000}', version = version + 1")
+        .await;
+    let run = house.run_now(&schedule).await;
+    let runner = Runner::start(&house, hurried()).await;
+    let dead = house.comes_to(&run, "dead").await;
+    assert!(dead["attempt"] == 2 && text(&dead, "error").contains("broke off"), "{dead}");
+    let metrics = house.bearer(None).get("/metrics").await.text;
+    let panics = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("rundown_job_panics_total{kind=\"retention_prune\"} "));
+    assert!(panics.and_then(|panics| panics.parse::<u32>().ok()) >= Some(2), "{panics:?}");
+    // The runner goes on with its work.
+    house.by_owner("UPDATE schedule SET params = '{}', version = version + 1").await;
+    let next = house.run_now(&schedule).await;
+    house.comes_to(&next, "succeeded").await;
+    runner.stop().await;
+}
+
+/// A stop in the middle of a look is as quick as any other.
+#[tokio::test]
+async fn a_runner_with_nothing_to_do_stops_at_once() {
+    let house = House::open().await;
+    let unhurried = Settings {
+        look_every: Duration::from_secs(20),
+        ..hurried()
+    };
+    for wait in 0..25 {
+        let runner = Runner::start(&house, unhurried.clone()).await;
+        tokio::time::sleep(Duration::from_micros(wait * 400)).await;
+        let stop = tokio::time::timeout(Duration::from_secs(10), runner.stop()).await;
+        assert!(stop.is_ok(), "after {} µs", wait * 400);
+    }
 }

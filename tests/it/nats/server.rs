@@ -17,8 +17,16 @@ pub struct Server {
     pub url: String,
     dir: PathBuf,
     port: u16,
-    login: Option<(String, String)>,
+    login: Login,
     child: Option<Child>,
+}
+
+/// Who is let in.
+enum Login {
+    Everybody,
+    Password(String, String),
+    /// The public half of a key.
+    Nkey(String),
 }
 
 /// A message of the stream.
@@ -32,14 +40,18 @@ pub struct Message {
 
 impl Server {
     pub async fn start() -> Self {
-        Self::begin(None).await
+        Self::begin(Login::Everybody).await
     }
 
     pub async fn start_guarded(user: &str, password: &str) -> Self {
-        Self::begin(Some((user.to_owned(), password.to_owned()))).await
+        Self::begin(Login::Password(user.to_owned(), password.to_owned())).await
     }
 
-    async fn begin(login: Option<(String, String)>) -> Self {
+    pub async fn start_for_nkey(public: &str) -> Self {
+        Self::begin(Login::Nkey(public.to_owned())).await
+    }
+
+    async fn begin(login: Login) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let dir = std::env::temp_dir().join(format!(
             "rundown-nats-{}-{}",
@@ -75,8 +87,16 @@ impl Server {
                 "--store_dir",
             ])
             .arg(&self.dir);
-        if let Some((user, password)) = &self.login {
-            command.args(["--user", user, "--pass", password]);
+        match &self.login {
+            Login::Everybody => {}
+            Login::Password(user, password) => {
+                command.args(["--user", user, "--pass", password]);
+            }
+            Login::Nkey(public) => {
+                let config = self.dir.join("config");
+                std::fs::write(&config, format!("authorization {{ users: [ {{ nkey: {public} }} ] }}")).expect("written");
+                command.arg("--config").arg(config);
+            }
         }
         let log = std::fs::File::options()
             .create(true)

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use rundown::clock::new_id;
 use rundown::outbox::webhook::{Reach, Settings};
 use rundown::store::sinks::Asking;
 use serde_json::{Value, json};
+use workflows::event::Event;
 
 use super::receiver::{Answers, Receiver};
 use super::{WEBHOOKS, deliveries, made, shown};
-use crate::support::{House, Runner, Sending, hurried, hurried_webhooks, id, text, until};
+use crate::support::{House, Publisher, Runner, Sending, Written, hurried, hurried_webhooks, id, insert, is_published, text, until, write};
 
 /// Waits until the receiver's last event is this one.
 async fn taken(receiver: &Receiver, last: &str) {
@@ -55,6 +57,54 @@ async fn an_event_is_sent_whole_and_signed() {
         (1, &json!(true), &json!(204), &json!(1))
     );
     assert_eq!((&log[0]["event_id"], &log[0]["error"]), (&event["event_id"], &Value::Null));
+}
+
+/// What finance tells is followed to its receiver: one event a delivery, however often it had to be sent.
+#[tokio::test]
+async fn a_transaction_that_was_taken_is_told_once_and_to_the_admins_alone() {
+    let house = House::open().await;
+    let receiver = Receiver::open_with([Answers::With(500), Answers::With(503)]).await;
+    let (webhook, _) = made(&house, json!({ "url": receiver.url, "events": ["finance.transaction_created"] })).await;
+    let (casino, transaction) = (house.home.casino, new_id());
+    let created = Event::TransactionCreated {
+        transaction_id: transaction,
+        player_id: new_id(),
+        amount: 50_000,
+        tender_type: None,
+        gaming_day: "2026-03-06".parse().expect("a day"),
+        visit_id: None,
+    };
+    let created = Written::told(casino, &created);
+    house.owner_does(&insert(std::slice::from_ref(&created))).await;
+    write(&house, casino, new_id(), 1).await;
+    let publisher = Publisher::of(&house);
+    let sending = Sending::webhooks(&house, hurried_webhooks()).await;
+    until("it is published", || is_published(&house)).await;
+    sending.wake();
+    until("it is taken and told", async || {
+        sending.wake();
+        shown(&house, &webhook).await["cursor_seq"] == 3 && is_published(&house).await
+    })
+    .await;
+    sending.stop().await;
+    publisher.stop().await;
+    let read = async |by: &str| house.person(by).get("/api/v1/events?limit=200").await.expect(200)["items"].clone();
+    let told = read("AD-01").await;
+    assert_eq!(told.as_array().map(Vec::len), Some(3), "{told}");
+    let processed = &told[2];
+    assert_eq!(
+        (&processed["event"], &processed["outbox_id"], &processed["ledger_id"]),
+        (&json!("finance.outbox_processed"), &json!(created.id), &json!(transaction))
+    );
+    assert_eq!(
+        (&processed["event_type"], &processed["attempt_count"], &processed["correlation_id"]),
+        (&json!("finance.transaction_created"), &json!(3), &told[0]["correlation_id"])
+    );
+    assert_eq!(
+        read("PB-01").await.as_array().map(Vec::len),
+        Some(2),
+        "the internal channel is the admins'"
+    );
 }
 
 #[tokio::test]
