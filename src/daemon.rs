@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,7 +25,7 @@ use crate::auth::seal_key::SealKey;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::database::Database;
-use crate::engine::Engine;
+use crate::engine::{Engine, GATHERINGS};
 use crate::jobs;
 use crate::outbox::{self, Feed, News, Outbox, Sinks};
 use crate::postgres::Embedded;
@@ -43,6 +43,7 @@ pub struct Running {
     /// The listener of the metrics, where they have one of their own.
     metrics: Option<JoinHandle<std::io::Result<()>>>,
     jobs: JoinHandle<()>,
+    gatherings: JoinSet<()>,
     outbox: JoinHandle<()>,
     stopping: CancellationToken,
     /// Everything that writes events has ended.
@@ -68,6 +69,7 @@ pub async fn start(config: &Config, clock: Clock, database: Database) -> Result<
             let stopping = CancellationToken::new();
             let tasks = app.tasks.clone();
             let drained = CancellationToken::new();
+            let gatherings = run_gatherings(&app.engine, &drained);
             let jobs = run_jobs(app.engine.clone(), (&config.jobs).into(), stopping.clone());
             let outbox = run_outbox(&app, config, stopping.clone(), drained.clone());
             let timeout = config.server.request_timeout();
@@ -85,6 +87,7 @@ pub async fn start(config: &Config, clock: Clock, database: Database) -> Result<
                 service,
                 metrics,
                 jobs,
+                gatherings,
                 outbox,
                 stopping,
                 drained,
@@ -181,6 +184,16 @@ fn run_jobs(engine: Engine, settings: jobs::Settings, stopping: CancellationToke
     tokio::spawn(jobs::run(engine, settings, stopping))
 }
 
+/// Until everything that writes has ended.
+fn run_gatherings(engine: &Engine, drained: &CancellationToken) -> JoinSet<()> {
+    let mut gatherings = JoinSet::new();
+    for _ in 0..GATHERINGS {
+        let (engine, drained) = (engine.clone(), drained.clone());
+        gatherings.spawn(async move { engine.gather(drained).await });
+    }
+    gatherings
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the outbox's own task: `Running` holds its handle and waits for it"
@@ -249,6 +262,11 @@ impl Running {
             tracing::error!(%error, "the jobs' runner panicked");
         }
         self.drained.cancel();
+        while let Some(ended) = self.gatherings.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a gathering of commands panicked");
+            }
+        }
         if let Err(error) = (&mut self.outbox).await {
             tracing::error!(%error, "the outbox panicked");
         }

@@ -10,6 +10,7 @@ mod desk;
 mod observed;
 mod pins;
 mod rollups;
+mod together;
 mod upkeep;
 
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub use self::desk::Desk;
 pub use self::pins::Pin;
 use self::pins::Verdict;
 pub use self::rollups::{Drained, Verified};
+pub use self::together::GATHERINGS;
+use self::together::{Seat, Together};
 pub use self::upkeep::Upkeep;
 use crate::answer::Answer;
 use crate::auth::seal_key::SealKey;
@@ -106,6 +109,7 @@ pub struct Engine {
     seal_key: Option<SealKey>,
     /// Rung after each commit that wrote events.
     told: Arc<Notify>,
+    together: Arc<Together>,
 }
 
 impl Engine {
@@ -116,6 +120,7 @@ impl Engine {
             lease: None,
             seal_key: None,
             told: Arc::default(),
+            together: Arc::default(),
         }
     }
 
@@ -166,12 +171,12 @@ impl Engine {
     {
         let done = Box::pin(async {
             for attempt in 1..ATTEMPTS {
-                match self.attempt(envelope, command, &judge, &answer).await {
+                match self.attempt(envelope, command, attempt, &judge, &answer).await {
                     Err(Error::Collided(_)) => pause(attempt).await,
                     settled => return settled,
                 }
             }
-            self.attempt(envelope, command, &judge, &answer).await
+            self.attempt(envelope, command, ATTEMPTS, &judge, &answer).await
         });
         observed::observed(command.act, envelope, done).await
     }
@@ -180,27 +185,28 @@ impl Engine {
         &self,
         envelope: &Envelope,
         command: &Command,
+        attempt: u32,
         judge: &(impl Fn(&mut Desk) -> Result<T, Error> + Send + Sync),
         answer: &(impl Fn(&Done<'_, T>) -> Answer + Send + Sync),
     ) -> Result<Answer, Error>
     where
         T: Send,
     {
-        let tx = self.db.begin().await?;
-        let opened = self.open(&tx, envelope, &command.ask, true).await?;
+        let _under_way = self.together.under_way();
+        let (opened, seat) = self.sit_down(envelope, command, attempt).await?;
         may(envelope, &opened, command.act)?;
         if let Some(first) = &opened.replay {
             return replay(envelope, first);
         }
         let proved = match pins::judge(&opened, &command.pins, self.clock.now()).await? {
             Verdict::Proved(proved) => proved,
-            Verdict::Wrong(person) => return Err(pins::count(tx, &opened, person, self.clock.now()).await?),
+            Verdict::Wrong(person) => return Err(pins::count(seat.into_own()?, &opened, person, self.clock.now()).await?),
         };
         let mut desk = Desk::lay(&command.ask, opened, proved, self.clock.now())?;
         desk.expect_version(envelope.if_match, command.versioned)?;
         let value = match judge(&mut desk) {
             Ok(value) => value,
-            Err(refusal) => return Err(self.keep_findings(tx, envelope, desk, refusal).await),
+            Err(refusal) => return Err(keep_findings(seat, envelope, desk, refusal).await),
         };
         let (context, changes) = desk.close();
         let done = Done {
@@ -210,30 +216,29 @@ impl Engine {
         };
         let answer = tagged(answer(&done), &changes, command.versioned);
         let proved = command.pins.iter().map(|pin| pin.staff_id).collect();
-        tx.put(&writing(envelope, command.act, &context, &changes, &answer, proved)).await?;
-        tx.commit().await?;
-        if !changes.events().is_empty() {
+        let writing = writing(envelope, command.act, &context, changes, &answer, proved);
+        let tells = !writing.outbox.is_empty();
+        seat.keep(writing).await?;
+        if tells {
             self.told.notify_one();
         }
         Ok(answer)
     }
 
-    /// A refusal forgets what the command did. What the detectors found before it was judged is a fact, and stays.
-    async fn keep_findings(&self, tx: Tx, envelope: &Envelope, desk: Desk, refusal: Error) -> Error {
-        let Some((context, changes)) = desk.close_on_findings() else {
-            return refusal;
-        };
-        let nothing = Answer {
-            replayed: true,
-            ..Answer::ok(&Value::Null)
-        };
-        let put = tx
-            .put(&writing(envelope, act::FINALIZE_SESSION, &context, &changes, &nothing, Vec::new()))
-            .await;
-        match put.map_err(Error::from) {
-            Ok(()) => tx.commit().await.err().unwrap_or(refusal),
-            Err(error) => error,
+    /// A desk: among others where there is a crowd, and by itself otherwise, or when that has failed.
+    async fn sit_down(&self, envelope: &Envelope, command: &Command, attempt: u32) -> Result<(Opened, Seat), Error> {
+        if attempt == 1
+            && self.lease.is_none()
+            && let Some((opened, place)) = self.together.seat(envelope, command, self.clock.now()).await
+        {
+            return Ok((opened, Seat::Among(place)));
         }
+        let tx = self.db.begin().await?;
+        let opened = self.open(&tx, envelope, &command.ask, true).await?;
+        if let (Principal::Subject(subject), Some(casino)) = (&envelope.principal, &opened.casino) {
+            self.together.belongs(subject, casino.id);
+        }
+        Ok((opened, Seat::Alone(tx)))
     }
 
     /// Changes the set-up: staff, tables, boxes, settings. The same order of things, with rows instead of a case.
@@ -264,12 +269,14 @@ impl Engine {
         let told = changed.before.is_some() || changed.after.is_some();
         let mut events = outbox(&context, envelope, &changed.events);
         events.extend(outbox(&context, envelope, settled.events()));
+        let audit = told.then(|| audit::of_rows(&context, envelope, changed.action, (changed.before, changed.after), &settled));
+        let (insert, update) = settled.into_rows();
         let writing = Writing {
-            insert: settled.insert(),
-            update: settled.update(),
-            audit: told.then(|| audit::of_rows(&context, envelope, changed.action, (changed.before, changed.after), &settled)),
+            insert,
+            update,
+            audit: audit.into_iter().collect(),
             outbox: events,
-            answer: remembered(envelope, &context, &changed.answer),
+            answers: remembered(envelope, &context, &changed.answer).into_iter().collect(),
             proved: Vec::new(),
         };
         tx.put(&writing).await?;
@@ -331,6 +338,19 @@ impl Engine {
     }
 }
 
+/// A refusal forgets what the command did. What the detectors found before it was judged is a fact, and stays.
+async fn keep_findings(seat: Seat, envelope: &Envelope, desk: Desk, refusal: Error) -> Error {
+    let Some((context, changes)) = desk.close_on_findings() else {
+        return refusal;
+    };
+    let nothing = Answer {
+        replayed: true,
+        ..Answer::ok(&Value::Null)
+    };
+    let writing = writing(envelope, act::FINALIZE_SESSION, &context, changes, &nothing, Vec::new());
+    seat.keep(writing).await.err().unwrap_or(refusal)
+}
+
 /// Full jitter: two commands that collided do not collide again in step.
 async fn pause(attempt: u32) {
     let longest = FIRST_PAUSE * 2_u32.pow(attempt);
@@ -361,7 +381,7 @@ fn replay(envelope: &Envelope, first: &Remembered) -> Result<Answer, Error> {
     let status = StatusCode::from_u16(first.status).unwrap_or(StatusCode::OK);
     Ok(Answer {
         status,
-        body: first.answer.clone(),
+        body: first.answer()?,
         etag: first.etag.clone(),
         replayed: true,
     })
@@ -392,15 +412,20 @@ fn tagged(answer: Answer, changes: &Changes, versioned: Versioned) -> Answer {
     }
 }
 
-fn writing<'a>(envelope: &Envelope, act: Act, context: &Context, changes: &'a Changes, answer: &Answer, proved: Vec<Uuid>) -> Writing<'a> {
+fn writing(envelope: &Envelope, act: Act, context: &Context, changes: Changes, answer: &Answer, proved: Vec<Uuid>) -> Writing {
     // A command that found everything done already leaves no second trace of it.
-    let audit = (!changes.is_empty()).then(|| audit::of_changes(context, envelope, act, changes));
+    let audit = (!changes.is_empty()).then(|| audit::of_changes(context, envelope, act, &changes));
+    let outbox = outbox(context, envelope, changes.events());
+    let (insert, update) = changes.into_rows();
     Writing {
-        insert: changes.insert(),
-        update: changes.update(),
-        audit,
-        outbox: outbox(context, envelope, changes.events()),
-        answer: remembered(envelope, context, answer).filter(|_| !answer.replayed),
+        insert,
+        update,
+        audit: audit.into_iter().collect(),
+        outbox,
+        answers: remembered(envelope, context, answer)
+            .filter(|_| !answer.replayed)
+            .into_iter()
+            .collect(),
         proved,
     }
 }

@@ -14,8 +14,7 @@ pub struct Model {
     pub route: String,
     pub body_hash: String,
     pub status: i32,
-    #[sea_orm(column_type = "JsonBinary")]
-    pub answer: Json,
+    pub answer: Vec<u8>,
     pub etag: Option<String>,
     pub created_at: DateTimeUtc,
 }

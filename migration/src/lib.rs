@@ -45,6 +45,7 @@ const SCRIPTS: &[Script] = &[
     script!("m0012_sinks"),
     script!("m0013_seals"),
     script!("m0014_checkpoints"),
+    script!("m0015_speed"),
 ];
 
 #[derive(Clone, Copy)]

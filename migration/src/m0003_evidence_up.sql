@@ -76,7 +76,8 @@ CREATE TABLE idempotency_key (
     route text NOT NULL CHECK (route <> '' AND length(route) <= 200),
     body_hash text NOT NULL CHECK (body_hash <> '' AND length(body_hash) <= 128),
     status int NOT NULL CHECK (status BETWEEN 200 AND 299),
-    answer jsonb NOT NULL,
+    -- JSON, compressed by the daemon (zlib): it is the longest of what a command writes, and only ever given again.
+    answer bytea NOT NULL,
     etag text CHECK (length(etag) <= 128),
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (casino_id, key)

@@ -181,36 +181,33 @@ GRANT SELECT ON table_shift_rollup, pit_shift_rollup, casino_shift_rollup,
 CREATE FUNCTION mark_rollups(changes jsonb) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     tenant CONSTANT uuid := NULLIF(current_setting('app.casino_id', true), '')::uuid;
-    became CONSTANT jsonb := COALESCE(changes->'insert'->'table_inventory_session', '[]')
-                          || COALESCE(changes->'update'->'table_inventory_session', '[]');
-    slips CONSTANT jsonb := COALESCE(changes->'update'->'table_slip', '[]');
-    removals CONSTANT jsonb := COALESCE(changes->'insert'->'table_drop_event', '[]') || COALESCE(changes->'update'->'table_drop_event', '[]');
-    counts CONSTANT jsonb := COALESCE(changes->'insert'->'soft_count_table_result', '[]');
+    ins CONSTANT jsonb := changes->'insert';
+    upd CONSTANT jsonb := changes->'update';
     touched uuid[];
 BEGIN
     -- A session's own row, and every row that names a session.
     touched := ARRAY(
-        SELECT DISTINCT COALESCE(item->>'session_id', CASE written.relation WHEN 'table_inventory_session' THEN item->>'id' END)::uuid
-          FROM (SELECT * FROM jsonb_each(COALESCE(changes->'insert', '{}')) UNION ALL
-                SELECT * FROM jsonb_each(COALESCE(changes->'update', '{}'))) AS written (relation, rows)
+        SELECT COALESCE(item->>'session_id', CASE written.relation WHEN 'table_inventory_session' THEN item->>'id' END)::uuid
+          FROM (SELECT * FROM jsonb_each(ins) UNION ALL SELECT * FROM jsonb_each(upd)) AS written (relation, rows)
          CROSS JOIN LATERAL jsonb_array_elements(written.rows) AS item
          WHERE item ? 'session_id' OR written.relation = 'table_inventory_session');
     IF cardinality(touched) = 0 THEN
         RETURN;
     END IF;
     -- The session that a slip leaves at a rollover.
-    IF slips <> '[]' THEN
+    IF upd ? 'table_slip' THEN
         touched := touched || ARRAY(
             SELECT x.session_id FROM table_slip AS x
-             WHERE x.casino_id = tenant AND x.id = ANY (ARRAY(SELECT (item->>'id')::uuid FROM jsonb_array_elements(slips) AS item)));
+             WHERE x.casino_id = tenant AND x.id = ANY (ARRAY(SELECT (item->>'id')::uuid FROM jsonb_array_elements(upd->'table_slip') AS item)));
     END IF;
     -- A box that goes, or is counted, tells of every session with a slip in it: how far that session's figures may be trusted depends on it.
-    IF removals <> '[]' OR counts <> '[]' THEN
+    IF ins ?| '{table_drop_event,soft_count_table_result}' OR upd ? 'table_drop_event' THEN
         touched := touched || ARRAY(
             SELECT x.session_id
-              FROM (SELECT (item->>'drop_box_id')::uuid, (item->>'drop_box_use')::bigint FROM jsonb_array_elements(removals) AS item
+              FROM (SELECT (item->>'drop_box_id')::uuid, (item->>'drop_box_use')::bigint
+                      FROM jsonb_array_elements(COALESCE(ins->'table_drop_event', '[]') || COALESCE(upd->'table_drop_event', '[]')) AS item
                     UNION
-                    SELECT d.drop_box_id, d.drop_box_use FROM jsonb_array_elements(counts) AS item
+                    SELECT d.drop_box_id, d.drop_box_use FROM jsonb_array_elements(ins->'soft_count_table_result') AS item
                       JOIN table_drop_event AS d ON d.casino_id = tenant AND d.session_id = (item->>'session_id')::uuid
                                                 AND d.id = (item->>'drop_event_id')::uuid) AS box (id, use_no)
               JOIN table_slip AS x ON x.casino_id = tenant AND x.drop_box_id = box.id AND x.drop_box_use = box.use_no);
@@ -219,41 +216,50 @@ BEGIN
     SELECT tenant, s.gaming_day, s.shift_id, s.table_id FROM table_inventory_session AS s WHERE s.casino_id = tenant AND s.id = ANY (touched)
     UNION
     SELECT tenant, s.gaming_day, s.shift_id, s.table_id
-      FROM jsonb_to_recordset(became) AS s (gaming_day date, shift_id uuid, table_id uuid);
+      FROM jsonb_to_recordset(COALESCE(ins->'table_inventory_session', '[]') || COALESCE(upd->'table_inventory_session', '[]'))
+        AS s (gaming_day date, shift_id uuid, table_id uuid);
 END $$;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Reading for the law: see `store/rollups.rs` for the shapes.
 
--- The dossiers of the sessions in these cells (gaming_day, shift_id, table_id: a day's cell and, where a shift is named, the shift's).
-CREATE FUNCTION rollup_sources(c casino, cells jsonb, p_at timestamptz) RETURNS jsonb LANGUAGE sql STABLE AS $$
+-- The sessions in these cells (gaming_day, shift_id, table_id: a day's cell and, where a shift is named, the shift's): their sheets, and where
+-- each is counted.
+CREATE FUNCTION rollup_sources(c casino, cells jsonb, p_at timestamptz) RETURNS json LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    concerned uuid[];
+    places json;
+BEGIN
     WITH cell AS MATERIALIZED (
         SELECT x.gaming_day, x.shift_id, x.table_id
           FROM jsonb_to_recordset(cells) AS x (gaming_day date, shift_id uuid, table_id uuid)
-    ), concerned AS MATERIALIZED (
+    )
+    SELECT array_agg(session.id) INTO concerned FROM (
         SELECT s.id FROM (SELECT DISTINCT gaming_day, table_id FROM cell) AS x
           JOIN table_inventory_session AS s ON s.casino_id = c.id AND s.gaming_day = x.gaming_day AND s.table_id = x.table_id
         UNION
         SELECT s.id FROM (SELECT DISTINCT shift_id, table_id FROM cell WHERE shift_id IS NOT NULL) AS x
-          JOIN table_inventory_session AS s ON s.casino_id = c.id AND s.shift_id = x.shift_id AND s.table_id = x.table_id
-    )
-    SELECT COALESCE(jsonb_agg(jsonb_build_object(
-               'dossier', dossier(c, s, '{}', p_at),
+          JOIN table_inventory_session AS s ON s.casino_id = c.id AND s.shift_id = x.shift_id AND s.table_id = x.table_id) AS session;
+    SELECT json_agg(json_build_object(
+               'session_id', s.id,
+               -- A session older than this migration stands where its table stands.
                'pit', CASE WHEN p.session_id IS NULL THEN t.pit ELSE p.pit END,
-               'shift_day', (SELECT h.gaming_day FROM shift AS h WHERE h.casino_id = c.id AND h.id = s.shift_id)) ORDER BY s.id), '[]')
-      FROM concerned
-      JOIN table_inventory_session AS s ON s.id = concerned.id
+               'shift_day', (SELECT h.gaming_day FROM shift AS h WHERE h.casino_id = c.id AND h.id = s.shift_id)))
+      INTO places
+      FROM table_inventory_session AS s
       JOIN gaming_table AS t ON t.casino_id = c.id AND t.id = s.table_id
-      -- A session older than this migration stands where its table stands.
       LEFT JOIN session_pit AS p ON p.session_id = s.id
-$$;
+     WHERE s.casino_id = c.id AND s.id = ANY (concerned);
+    RETURN json_build_object('sheets', sheets(c, concerned, '{}', p_at), 'places', COALESCE(places, '[]'));
+END $$;
 
 -- Takes the oldest marks, and hands out all that is needed to compute their cells anew: the sessions in them, and what is stored of the same
 -- days and shifts, which a pit's and the casino's sums are made of.
 --
 -- One drain of a casino at a time: two that overlap could each compute a cell from what it saw, and the older one write last. Every
 -- statement here sees what was committed before it began, so a mark that is taken brings its fact along.
-CREATE FUNCTION take_rollup_marks(how_many int, p_at timestamptz) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE FUNCTION take_rollup_marks(how_many int, p_at timestamptz) RETURNS json LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     c casino;
     taken bigint;
@@ -277,9 +283,9 @@ BEGIN
       INTO taken, days, shifts, cells
       FROM cell;
     IF taken = 0 THEN
-        RETURN jsonb_build_object('marks', 0);
+        RETURN json_build_object('marks', 0);
     END IF;
-    RETURN jsonb_build_object(
+    RETURN json_build_object(
         'marks', taken,
         'touched', cells,
         'sources', rollup_sources(c, cells, p_at),
@@ -322,7 +328,7 @@ $$;
 
 -- Everything of one gaming day, to be computed from nothing and compared: its sessions, its cells as stored, and the marks not yet drained.
 -- STABLE: all of it is one snapshot, and in one snapshot a cell without a mark must say what its facts say.
-CREATE FUNCTION rollup_day(p_day date, p_at timestamptz) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+CREATE FUNCTION rollup_day(p_day date, p_at timestamptz) RETURNS json LANGUAGE plpgsql STABLE AS $$
 DECLARE
     c casino;
     shifts uuid[];
@@ -334,7 +340,7 @@ BEGIN
         SELECT s.gaming_day, s.shift_id, s.table_id FROM table_inventory_session AS s WHERE s.casino_id = c.id AND s.gaming_day = p_day
         UNION
         SELECT s.gaming_day, s.shift_id, s.table_id FROM table_inventory_session AS s WHERE s.casino_id = c.id AND s.shift_id = ANY (shifts)) AS cell;
-    RETURN jsonb_build_object(
+    RETURN json_build_object(
         'sources', rollup_sources(c, cells, p_at),
         'stored', (SELECT COALESCE(jsonb_agg(to_jsonb(r)), '[]') FROM rollup AS r WHERE r.casino_id = c.id AND r.gaming_day = p_day),
         'pending', (SELECT COALESCE(jsonb_agg(DISTINCT jsonb_build_object(

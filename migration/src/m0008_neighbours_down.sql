@@ -6,7 +6,7 @@ DROP TABLE floor_layout;
 DROP TABLE loyalty_balance;
 DROP TABLE loyalty_ledger;
 DROP TABLE player_financial_transaction;
-DROP FUNCTION open_rating_slips(table_inventory_session);
+DROP FUNCTION open_rating_slips(uuid, uuid[]);
 DROP FUNCTION session_of_rating_slip(uuid, uuid, timestamptz);
 DROP INDEX session_forced;
 DROP TABLE rating_slip;

@@ -178,18 +178,15 @@ BEGIN
           WHERE s.casino_id = c_id AND s.table_id = p_table_id AND s.closed_at IS NULL));
 END $$;
 
--- The rating slips that stand in the way of a session's close, or were left behind by a forced one. A session closed otherwise has none.
-CREATE FUNCTION open_rating_slips(s table_inventory_session) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+-- The rating slips that stand in the way of these sessions' close, or were left behind by a forced one.
+CREATE FUNCTION open_rating_slips(c_id uuid, sessions uuid[]) RETURNS json LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    IF s.closed_at IS NOT NULL AND s.close_reason <> 'forced' THEN
-        RETURN '[]';
-    END IF;
     RETURN (
-        SELECT COALESCE(jsonb_agg(jsonb_build_object('id', r.id, 'visit_id', r.visit_id, 'status', r.status, 'started_at', r.started_at)
-                                  ORDER BY r.id), '[]')
-          FROM rating_slip AS r
-         WHERE r.casino_id = s.casino_id AND r.table_id = s.table_id AND r.ended_at IS NULL
-           AND session_of_rating_slip(s.casino_id, s.table_id, r.started_at) = s.id);
+        SELECT COALESCE(json_agg(json_build_object('session_id', s.id, 'id', r.id, 'visit_id', r.visit_id, 'status', r.status,
+                                                   'started_at', r.started_at) ORDER BY r.id), '[]')
+          FROM table_inventory_session AS s JOIN rating_slip AS r
+            ON r.casino_id = c_id AND r.table_id = s.table_id AND r.ended_at IS NULL
+         WHERE s.casino_id = c_id AND s.id = ANY (sessions) AND session_of_rating_slip(c_id, s.table_id, r.started_at) = s.id);
 END $$;
 
 -- ---------------------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@
 -- ---------------------------------------------------------------------------------------------------------------------
 -- The stamp. One counter a table: it rises in the transaction of every fact that a figure of the table could be made of. The row's lock is
 -- what makes it safe: two facts of one table take turns, so no commit can slip in under a number that somebody has already read, as it could
--- with the largest id or the latest time. Facts of different tables never meet.
+-- with the largest id or the latest time. Facts of different tables meet only in transactions of several commands, which give way (open_desks).
 
 CREATE TABLE metric_stamp (
     casino_id uuid NOT NULL,

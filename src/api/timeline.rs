@@ -117,8 +117,7 @@ fn facts(dossier: &Dossier, counts: bool) -> Vec<Moment> {
     }
     items.extend(
         dossier
-            .signatures
-            .iter()
+            .own_signatures()
             .map(|row| moment(row.signed_at, "signature", row.id, Some(row.staff_id), row)),
     );
     items

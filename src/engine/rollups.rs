@@ -6,7 +6,7 @@
 
 use chrono::NaiveDate;
 use workflows::act;
-use workflows::case::{Context, Rows};
+use workflows::case::Context;
 use workflows::event::Event;
 use workflows::rollup::{Difference, Rollup, recompute};
 
@@ -52,15 +52,10 @@ impl Engine {
         if !changed.is_empty() {
             tx.put_rollups(&changed).await?;
             let events: Vec<Event> = changed.iter().map(updated).collect();
-            let nothing = Rows::default();
             // One event a changed cell, and no audit row: nobody did anything, the facts behind it have theirs.
             let writing = Writing {
-                insert: &nothing,
-                update: &nothing,
-                audit: None,
                 outbox: outbox(&context, envelope, &events),
-                answer: None,
-                proved: Vec::new(),
+                ..Writing::default()
             };
             tx.put(&writing).await?;
         }

@@ -1,7 +1,8 @@
 //! The two statements of a command: what is asked of `open_desk` and what it answers, and what `put_changes` is given.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use sea_orm::{ConnectionTrait as _, DbBackend, FromQueryResult, Statement};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use uuid::Uuid;
 use workflows::case::Rows;
@@ -13,7 +14,10 @@ use workflows::word::SlipKind;
 
 use super::Tx;
 use super::clockwork::Lease;
+use super::desks::Desks;
 use super::fault::Fault;
+use super::packed::{pack, unpack};
+use super::sheets::Sheets;
 
 /// What a command needs to have on the desk.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -87,6 +91,15 @@ pub struct Manual {
 }
 
 impl Ask {
+    /// It asks for nothing beside a session, as it is: so it can be asked together with others. What takes a number, locks a person or looks at a shift
+    /// does something the others would have to wait for, or could not take back.
+    pub fn is_plain(&self) -> bool {
+        let is_about_one = matches!(self.kind, Some(Kind::Session | Kind::Slip | Kind::Snapshot | Kind::Drop));
+        let names_nobody = self.staff.is_empty() && self.employee_nos.is_empty() && self.cosigners.is_empty();
+        let needs_more = self.number_for.is_some() || self.manual.is_some() || self.request_id.is_some() || self.shift.is_some();
+        is_about_one && names_nobody && self.papers.is_empty() && !needs_more
+    }
+
     /// Asks for one thing and the session it belongs to.
     pub fn about(kind: Kind, id: Uuid) -> Self {
         Self {
@@ -118,13 +131,14 @@ pub struct Opening<'a> {
 }
 
 /// What lies on the desk. Without a caller there is nothing else: the subject is nobody here.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub struct Opened {
     pub caller: Option<Staff>,
     pub casino: Option<Casino>,
     pub replay: Option<Remembered>,
-    #[serde(default)]
+    #[serde(skip)]
     pub dossiers: Vec<Dossier>,
+    #[serde(skip)]
     pub floor: Option<Floor>,
     #[serde(default)]
     pub people: Vec<Staff>,
@@ -145,13 +159,19 @@ pub struct Opened {
 }
 
 /// The first answer under a key.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct Remembered {
     pub route: String,
     pub body_hash: String,
     pub status: u16,
-    pub answer: Value,
+    answer: String,
     pub etag: Option<String>,
+}
+
+impl Remembered {
+    pub fn answer(&self) -> Result<Value, Fault> {
+        unpack(&self.answer)
+    }
 }
 
 /// What a co-signer's PIN is held against.
@@ -170,20 +190,31 @@ impl std::fmt::Debug for Proof {
     }
 }
 
-/// Everything one command writes.
-#[derive(Debug, Serialize)]
-pub struct Writing<'a> {
-    pub insert: &'a Rows,
-    pub update: &'a Rows,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub audit: Option<AuditRow>,
+/// Everything one command writes, or several in one transaction.
+#[derive(Debug, Default, Serialize)]
+pub struct Writing {
+    pub insert: Rows,
+    pub update: Rows,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub audit: Vec<AuditRow>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outbox: Vec<OutboxRow>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub answer: Option<AnswerRow>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<AnswerRow>,
     /// Co-signers whose PIN was right: their wrong guesses are forgotten.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub proved: Vec<Uuid>,
+}
+
+impl Writing {
+    pub fn join(&mut self, other: Self) {
+        self.insert.join(other.insert);
+        self.update.join(other.update);
+        self.audit.extend(other.audit);
+        self.outbox.extend(other.outbox);
+        self.answers.extend(other.answers);
+        self.proved.extend(other.proved);
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -220,24 +251,63 @@ pub struct AnswerRow {
     pub route: String,
     pub body_hash: String,
     pub status: u16,
+    #[serde(serialize_with = "packed")]
     pub answer: Value,
     pub etag: Option<String>,
     pub created_at: DateTime<Utc>,
 }
 
+fn packed<S: Serializer>(answer: &Value, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&pack(answer))
+}
+
+/// The two columns of `open_desk`: the sheets come as the text they are, because taking them through a tree would cost as much as judging.
+#[derive(FromQueryResult)]
+struct Laid {
+    desk: String,
+    sheets: Option<String>,
+}
+
+impl Laid {
+    fn opened(self, ask: &Ask) -> serde_json::Result<Opened> {
+        let sheets: Option<Sheets> = self.sheets.map(|sheets| serde_json::from_str(&sheets)).transpose()?;
+        let sheets = sheets.unwrap_or_default();
+        Ok(Opened {
+            dossiers: sheets.dossiers(&ask.boxes),
+            floor: sheets.floor(),
+            ..serde_json::from_str(&self.desk)?
+        })
+    }
+}
+
 impl Tx {
     /// Context, key, locks, dossiers and people in one statement.
     pub async fn open_desk(&self, opening: &Opening<'_>) -> Result<Opened, Fault> {
-        let ask = serde_json::to_value(opening).map_err(Fault::unreadable)?;
-        self.json("SELECT open_desk($1) AS json", [ask.into()]).await
+        const OPEN: &str = "SELECT d.desk::text, d.sheets::text FROM open_desk($1::jsonb) AS d";
+        let laid = self.laid(OPEN, serde_json::to_string(opening)).await?;
+        laid.opened(opening.ask).map_err(Fault::unreadable)
+    }
+
+    /// The desks of several commands, in one statement.
+    pub async fn open_desks(&self, openings: &[Opening<'_>]) -> Result<Desks, Fault> {
+        const OPEN: &str = "SELECT d.desks::text AS desk, d.sheets::text FROM open_desks($1::jsonb) AS d";
+        let laid = self.laid(OPEN, serde_json::to_string(openings)).await?;
+        Desks::of(&laid.desk, laid.sheets.as_deref()).map_err(Fault::unreadable)
+    }
+
+    async fn laid(&self, sql: &'static str, ask: serde_json::Result<String>) -> Result<Laid, Fault> {
+        let ask = ask.map_err(Fault::unreadable)?;
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, [ask.into()]);
+        let laid = Laid::find_by_statement(statement).one(self.connection()).await?;
+        laid.ok_or_else(|| Fault::unreadable(serde::de::Error::custom("no row lies on the desk")))
     }
 
     /// Everything a command writes, in one statement.
-    pub async fn put(&self, writing: &Writing<'_>) -> Result<(), Fault> {
-        let changes = serde_json::to_value(writing).map_err(Fault::unreadable)?;
-        self.json::<Value>("SELECT to_jsonb(put_changes($1)::text) AS json", [changes.into()])
-            .await
-            .map(drop)
+    pub async fn put(&self, writing: &Writing) -> Result<(), Fault> {
+        let changes = serde_json::to_string(writing).map_err(Fault::unreadable)?;
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, "SELECT put_changes($1::jsonb)", [changes.into()]);
+        self.connection().execute_raw(statement).await?;
+        Ok(())
     }
 
     /// Counts a wrong PIN; says until when the person is locked now.

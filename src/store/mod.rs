@@ -4,16 +4,19 @@ pub mod buyin;
 pub mod checkpoint;
 pub mod clockwork;
 pub mod desk;
+mod desks;
 pub mod fault;
 pub mod feed;
 pub mod list;
 pub mod metrics;
 pub mod neighbour;
+mod packed;
 pub mod prune;
 pub mod relay;
 pub mod rollups;
 pub mod seals;
 pub mod setup;
+pub mod sheets;
 pub mod shifts;
 pub mod sinks;
 pub mod standing;
@@ -69,6 +72,8 @@ impl Db {
             // The second line of defence against a transaction left open (see `api::run_to_end`).
             ("idle_in_transaction_session_timeout", "10s".to_owned()),
             ("TimeZone", "UTC".to_owned()),
+            // A command's statements are over before they would be compiled.
+            ("jit", "off".to_owned()),
         ];
         let role = settings.assume_role.map(|role| ("role", role.to_owned()));
         options

@@ -11,13 +11,13 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 use workflows::case::Context;
-use workflows::dossier::Dossier;
 use workflows::rollup::{Difference, Period, Rollup, Share, verify};
 use workflows::word::{RollupBy, RollupGrain};
 
 use super::Tx;
 use super::fault::Fault;
 use super::list::{Page, Query, narrow};
+use super::sheets::Sheets;
 use crate::error::Error;
 
 /// Marks taken from the queue, and all that is needed to answer them.
@@ -27,7 +27,7 @@ pub struct Taken {
     #[serde(default)]
     touched: Vec<Touched>,
     #[serde(default)]
-    sources: Vec<Source>,
+    sources: Sources,
     /// Every stored cell of the gaming days and shifts touched.
     #[serde(default)]
     pub stored: Vec<Rollup>,
@@ -36,7 +36,7 @@ pub struct Taken {
 /// One gaming day as one snapshot shows it.
 #[derive(Debug, Deserialize)]
 pub struct SeenDay {
-    sources: Vec<Source>,
+    sources: Sources,
     stored: Vec<Rollup>,
     /// Marks not yet drained.
     pending: Vec<Touched>,
@@ -51,12 +51,29 @@ struct Touched {
     table_id: Uuid,
 }
 
-/// A session as rollups need it.
+/// Sessions as rollups need them.
+#[derive(Debug, Default, Deserialize)]
+struct Sources {
+    sheets: Sheets,
+    places: Vec<Place>,
+}
+
+/// Where a session is counted.
 #[derive(Debug, Deserialize)]
-struct Source {
-    dossier: Dossier,
+struct Place {
+    session_id: Uuid,
     pit: Option<String>,
     shift_day: Option<NaiveDate>,
+}
+
+impl Sources {
+    fn shares(&self) -> Vec<Share> {
+        let share = |place: &Place| {
+            let dossier = self.sheets.dossier_of(place.session_id, &[])?;
+            Share::of(&dossier, place.pit.clone(), place.shift_day)
+        };
+        self.places.iter().filter_map(share).collect()
+    }
 }
 
 impl Taken {
@@ -65,14 +82,14 @@ impl Taken {
     }
 
     pub fn shares(&self) -> Vec<Share> {
-        shares(&self.sources)
+        self.sources.shares()
     }
 }
 
 impl SeenDay {
     /// How many of the day's cells could be compared, and those that do not say what the facts say.
     pub fn verify(&self, casino_id: Uuid, day: NaiveDate) -> (usize, Vec<Difference>) {
-        let (shares, pending) = (shares(&self.sources), cells(&self.pending));
+        let (shares, pending) = (self.sources.shares(), cells(&self.pending));
         // A session of this day may sit in a shift of another, and the other way round: each cell is compared with its own day.
         let of_shares = shares.iter().flat_map(|share| share.periods.iter().copied());
         let periods = of_shares.chain(self.stored.iter().map(Rollup::period));
@@ -88,13 +105,6 @@ fn cells(touched: &[Touched]) -> BTreeSet<(Period, Uuid)> {
         periods.map(|period| (period, mark.table_id)).collect::<Vec<_>>()
     };
     touched.iter().flat_map(each).collect()
-}
-
-fn shares(sources: &[Source]) -> Vec<Share> {
-    sources
-        .iter()
-        .filter_map(|source| Share::of(&source.dossier, source.pit.clone(), source.shift_day))
-        .collect()
 }
 
 impl Tx {

@@ -2,6 +2,7 @@
 //! ([`storm`]), what a command leaves for others to read ([`told`]), and a database that goes away in the middle ([`away`]).
 
 mod away;
+mod crowd;
 mod storm;
 mod told;
 

@@ -11,6 +11,7 @@ mod casino_day;
 mod catalog;
 mod conventions;
 mod counts;
+mod desk_cost;
 mod disconnect;
 mod drops;
 mod engine;

@@ -1,6 +1,6 @@
 //! Stored rollups: what facts make of them, that bit by bit comes to the same as all at once, and that the cost follows what changed.
 
-mod cost;
+pub mod cost;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -108,7 +108,7 @@ impl House {
 
 /// A transaction of the application role, without a tenant yet.
 #[expect(clippy::disallowed_methods, reason = "the test goes around the daemon on purpose")]
-async fn beside_the_daemon(app: &DatabaseConnection) -> DatabaseTransaction {
+pub async fn beside_the_daemon(app: &DatabaseConnection) -> DatabaseTransaction {
     app.begin().await.expect("a transaction")
 }
 

@@ -339,6 +339,11 @@ impl Changes {
         &self.update
     }
 
+    /// The rows to insert and the rows to update, for whoever writes them.
+    pub fn into_rows(self) -> (Rows, Rows) {
+        (self.insert, self.update)
+    }
+
     /// The updated rows as they were.
     pub fn replaced(&self) -> &Rows {
         &self.replaced
@@ -398,7 +403,8 @@ impl Changes {
 }
 
 impl Rows {
-    fn join(&mut self, other: Self) {
+    /// Joins the rows of another command.
+    pub fn join(&mut self, other: Self) {
         self.table_inventory_session.extend(other.table_inventory_session);
         self.table_inventory_snapshot.extend(other.table_inventory_snapshot);
         self.table_slip.extend(other.table_slip);

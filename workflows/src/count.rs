@@ -256,8 +256,7 @@ fn signed_what_is_counted(case: &Case, staff: Uuid) -> bool {
         return true;
     }
     case.dossier()
-        .signatures
-        .iter()
+        .own_signatures()
         .filter(|signature| signature.staff_id == staff)
         .any(|signature| match signature.subject_kind {
             SubjectKind::Slip | SubjectKind::Snapshot => true,

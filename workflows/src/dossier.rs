@@ -204,6 +204,14 @@ impl Dossier {
         counted.sum()
     }
 
+    /// What was signed in this session, and of its slips before they came to it. What [`signatures`](Self::signatures) hold beside that was signed of
+    /// slips that went on to another session: it binds whoever judges an exception about them, and nobody else.
+    pub fn own_signatures(&self) -> impl Iterator<Item = &Signature> {
+        self.signatures
+            .iter()
+            .filter(|signature| signature.session_id == Some(self.session.id) || self.slip(signature.subject_id).is_some())
+    }
+
     /// Everybody who signed something of this subject.
     pub fn signers_of(&self, subject_id: Uuid) -> BTreeSet<Uuid> {
         self.signatures

@@ -52,6 +52,15 @@ pub const MACHINE: Machine<ExceptionStatus> = Machine {
 const DUE_HOURS: i64 = 24;
 const SLIP_GAP_DUE_HOURS: i64 = 48;
 
+impl Exception {
+    /// The slip it is about, whichever session that slip has come to since.
+    pub fn slip(&self) -> Option<Uuid> {
+        (self.subject_kind == SubjectKind::Slip)
+            .then(|| Uuid::parse_str(&self.subject_id).ok())
+            .flatten()
+    }
+}
+
 /// What a detector, or a person, found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {

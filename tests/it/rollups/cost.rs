@@ -82,7 +82,7 @@ fn history(house: &House, session: &str, days: usize) -> String {
 }
 
 /// A house with so much behind it, and today: a session in play, everything drained, and then one fill.
-async fn house_after(days: usize) -> (House, Wire) {
+pub async fn house_after(days: usize) -> (House, Wire) {
     let wire = Wire::lay();
     let house = House::open_over(|url| wire.lead(&url)).await;
     house
@@ -127,7 +127,7 @@ struct Bill {
 }
 
 /// Tables whose rows are as many as there are things on the floor, par among them, and a queue that is empty again after every drain.
-const DO_NOT_GROW: &[&str] = &["casino", "staff", "gaming_table", "table_par", "drop_box", "rollup_mark"];
+pub const DO_NOT_GROW: &[&str] = &["casino", "staff", "gaming_table", "table_par", "drop_box", "rollup_mark"];
 
 /// By table: scans from end to end, and rows read. Seen by the transaction, functions and all, which EXPLAIN shows as one line.
 type Read = BTreeMap<String, (i64, i64)>;

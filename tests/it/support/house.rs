@@ -12,7 +12,7 @@ use rundown::app::App;
 use rundown::auth::{Algorithm, AuthSettings, TokenIssuer, Verifier, pin};
 use rundown::clock::{Clock, new_id};
 use rundown::config::Limits;
-use rundown::engine::Engine;
+use rundown::engine::{Engine, GATHERINGS};
 use rundown::outbox::feed::Settings as StreamSettings;
 use rundown::outbox::webhook::Reach;
 use rundown::outbox::{Feed, News, Outbox};
@@ -21,6 +21,8 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -326,13 +328,22 @@ impl House {
 struct Daemon {
     engine: Engine,
     feed: Feed,
+    /// Ended with the daemon. Without them its commands go by themselves.
+    _gatherings: JoinSet<()>,
 }
 
 impl Daemon {
     fn over(db: &Db, clock: &Clock, streams: StreamSettings) -> Self {
+        let engine = Engine::new(db.clone(), clock.clone());
+        let mut gatherings = JoinSet::new();
+        for _ in 0..GATHERINGS {
+            let engine = engine.clone();
+            gatherings.spawn(async move { engine.gather(CancellationToken::new()).await });
+        }
         Self {
-            engine: Engine::new(db.clone(), clock.clone()),
+            engine,
             feed: Feed::new(db.clone(), streams),
+            _gatherings: gatherings,
         }
     }
 

@@ -2,10 +2,10 @@
 
 use uuid::Uuid;
 use workflows::refusal::Refusal;
-use workflows::word::{CloseReason, SlipKind, SlipStatus, SnapshotKind, Status};
+use workflows::word::{CloseReason, DocumentKind, SlipKind, SlipStatus, SnapshotKind, Status};
 
 use crate::casino::House;
-use crate::casino::play::agreed;
+use crate::casino::play::{agreed, paper};
 use crate::drops::invalid;
 use crate::slips::{forbidden, segregated};
 
@@ -195,6 +195,25 @@ fn who_asked_for_a_slip_that_passed_on_is_still_its_party() {
         "counter_is_independent",
         house.id_of("admin-1"),
     );
+}
+
+/// What was found in the first session's box stays its exception, while the slip goes on to the second session and is signed there.
+#[test]
+fn who_signed_a_slip_after_it_passed_on_judges_no_exception_about_it() {
+    let mut house = House::new();
+    let (first, drop) = rolling(&mut house);
+    let slip = house.request("pit-1", first, &House::ask(SlipKind::Fill, 300)).unwrap();
+    house.issue("cash-1", slip, "sec-1").unwrap();
+    house.bring(drop);
+    let number = house.slip(slip).slip_no.unwrap().to_string();
+    let mut count = agreed(&house, 0);
+    count.documents = vec![paper(DocumentKind::FillSlip, Some(&number), 300)];
+    house.submit("team-1", drop, &count).unwrap();
+    let about_it = |house: &House| house.exceptions(first).into_iter().find(|row| row.slip() == Some(slip)).unwrap().id;
+    let found = about_it(&house);
+    house.roll_over("pit-1", first, 100_000, "pit-2").unwrap();
+    house.verify_slip("admin-1", slip, "dealer-1", None).unwrap();
+    segregated(house.resolve("admin-1", found), "resolver_is_independent", house.id_of("admin-1"));
 }
 
 #[test]

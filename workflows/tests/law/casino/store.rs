@@ -24,7 +24,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// The dossier of one session. Signatures are those written under the session; counts are those of its removals, of boxes
+    /// The dossier of one session. Signatures are those written under the session, or of its slips and of those its exceptions are about; counts are those of its removals, of boxes
     /// that hold a slip of it, and of boxes a slip of it was ever found in.
     pub fn load(&self, id: Uuid, par_cents: Option<i64>) -> Dossier {
         let session = self.session(id).clone();
@@ -38,6 +38,10 @@ impl Store {
             .chain(self.counts.iter().filter(|count| named(count)).map(|count| count.drop_event_id))
             .collect();
         let own = |drop: &&Drop| drop.session_id == id;
+        let exceptions = of(&self.exceptions, |row| row.session_id == id);
+        let slip_of_it = |subject: Uuid| {
+            slips.iter().any(|slip| slip.id == subject) || exceptions.iter().any(|exception| exception.slip() == Some(subject))
+        };
         Dossier {
             floor: self.floor(session.table_id, Some(id), par_cents),
             snapshots: of(&self.snapshots, |row| row.session_id == id),
@@ -45,8 +49,8 @@ impl Store {
                 slip.session_id != id && drops.iter().filter(own).any(|drop| lies_in(slip, drop))
             }),
             counts: of(&self.counts, |count| counted.contains(&count.drop_event_id)),
-            exceptions: of(&self.exceptions, |row| row.session_id == id),
-            signatures: of(&self.signatures, |row| row.session_id == Some(id)),
+            signatures: of(&self.signatures, |row| row.session_id == Some(id) || slip_of_it(row.subject_id)),
+            exceptions,
             report: self.reports.iter().find(|report| report.session_id == id).cloned(),
             rating_slips: self.seated_in(&session),
             slips,
@@ -292,7 +296,7 @@ pub fn same_rows(said: &Dossier, stored: &Dossier) {
         "exceptions: what was said is not what is stored"
     );
     assert!(
-        sorted(&said.signatures, |row| row.id) == sorted(&stored.signatures, |row| row.id),
+        sorted(&signed_here(said), |row| row.id) == sorted(&signed_here(stored), |row| row.id),
         "signatures: what was said is not what is stored"
     );
     assert_eq!(said.report, stored.report);
@@ -315,4 +319,9 @@ fn stripped<T: serde::Serialize>(row: &T) -> serde_json::Value {
         fields.remove("in_custody");
     }
     value
+}
+
+/// A slip that passed on brings what was signed of it before: it is read with the session, and not said by it.
+fn signed_here(dossier: &Dossier) -> Vec<Signature> {
+    of(&dossier.signatures, |row| row.session_id == Some(dossier.session.id))
 }

@@ -1,0 +1,328 @@
+//! Commands that go together: while one transaction is under way, the commands that arrive meanwhile gather, and the next transaction takes all of
+//! them. Four round trips and one flush to disk serve twenty commands instead of one.
+//!
+//! It changes how a command gets its transaction and nothing else. Each has its own desk, is judged by itself, signs and is audited by itself,
+//! and one that is refused gets up and leaves the others sitting. They never look at the same session, table or box. What could go wrong for
+//! all is not risked: a lock somebody else holds is not waited for, and where the writing fails nothing was kept, and each goes on by itself, as
+//! it also does if this is not running at all. See `docs/decisions/commands-go-together.md`.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{Command, Engine, Envelope, Principal};
+use crate::error::Error;
+use crate::store::desk::{Ask, Opened, Opening, Writing};
+use crate::store::{Db, Tx};
+
+/// Transactions of many that may be under way at once. A second one would halve the company of both.
+pub const GATHERINGS: usize = 1;
+/// Commands in one of them. With more the first would wait too long for the last.
+const SEATS: usize = 32;
+/// Commands under way that each get a transaction of their own: where there is no crowd nobody is asked to wait for one.
+const NO_CROWD: usize = 1;
+/// Callers whose casino is remembered.
+const HOMES: usize = 10_000;
+
+/// Where commands gather.
+#[derive(Default)]
+pub(super) struct Together {
+    waiting: Mutex<VecDeque<Waiting>>,
+    bell: Notify,
+    /// Commands under way that could go with others.
+    under_way: AtomicUsize,
+    /// Gatherings that run. Where there is none, nobody waits.
+    running: AtomicUsize,
+    /// The casino a subject belonged to when it last asked: who is worth seating together. Whose casino it is, Postgres says.
+    homes: Mutex<HashMap<String, Uuid>>,
+}
+
+/// A command that waits for its turn.
+struct Waiting {
+    casino: Uuid,
+    subject: String,
+    correlation_id: String,
+    key: Option<String>,
+    at: DateTime<Utc>,
+    ask: Ask,
+    turn: oneshot::Sender<Option<(Opened, Place)>>,
+}
+
+/// A command's part in a transaction: its own, or a place in a common one. Left without a word, it keeps nothing.
+pub(super) enum Seat {
+    Alone(Tx),
+    Among(Place),
+}
+
+pub(super) struct Place {
+    writing: oneshot::Sender<Writing>,
+    outcome: oneshot::Receiver<Outcome>,
+}
+
+#[derive(Clone)]
+enum Outcome {
+    Kept,
+    /// Nothing was kept, of nobody.
+    Undone,
+    /// The line broke at the commit.
+    Unknown(String),
+}
+
+impl Seat {
+    /// Writes what was judged, and keeps it.
+    pub(super) async fn keep(self, writing: Writing) -> Result<(), Error> {
+        match self {
+            Self::Alone(tx) => {
+                tx.put(&writing).await?;
+                tx.commit().await
+            }
+            Self::Among(place) => place.keep(writing).await,
+        }
+    }
+
+    /// The transaction, where it is this command's own.
+    pub(super) fn into_own(self) -> Result<Tx, Error> {
+        match self {
+            Self::Alone(tx) => Ok(tx),
+            Self::Among(_) => Err(Error::Collided("the command needs a transaction of its own".to_owned())),
+        }
+    }
+}
+
+impl Place {
+    async fn keep(self, writing: Writing) -> Result<(), Error> {
+        let undone = || Error::Collided("a transaction of several commands was undone".to_owned());
+        self.writing.send(writing).map_err(|_| undone())?;
+        match self.outcome.await {
+            Ok(Outcome::Kept) => Ok(()),
+            Ok(Outcome::Undone) => Err(undone()),
+            Ok(Outcome::Unknown(what)) => Err(Error::OutcomeUnknown(what)),
+            // Whoever was to commit is gone, and did not say how far it came.
+            Err(_) => Err(Error::OutcomeUnknown("the transaction ended without a word".to_owned())),
+        }
+    }
+}
+
+/// Counts a command for as long as it is under way.
+pub(super) struct UnderWay<'a>(&'a AtomicUsize);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Together {
+    /// Remembers where a caller belongs.
+    pub(super) fn belongs(&self, subject: &str, casino: Uuid) {
+        let mut homes = held(&self.homes);
+        if homes.get(subject) == Some(&casino) {
+            return;
+        }
+        if homes.len() >= HOMES {
+            homes.clear();
+        }
+        homes.insert(subject.to_owned(), casino);
+    }
+
+    /// A desk among others, if there is a crowd and this command may sit in it. None: it goes by itself.
+    pub(super) async fn seat(&self, envelope: &Envelope, command: &Command, at: DateTime<Utc>) -> Option<(Opened, Place)> {
+        let Principal::Subject(subject) = &envelope.principal else {
+            return None;
+        };
+        if !command.ask.is_plain() || !command.pins.is_empty() || self.under_way.load(Ordering::Relaxed) <= NO_CROWD {
+            return None;
+        }
+        let casino = *held(&self.homes).get(subject)?;
+        let (turn, my_turn) = oneshot::channel();
+        self.join(Waiting {
+            casino,
+            subject: subject.clone(),
+            correlation_id: envelope.correlation.as_str().to_owned(),
+            key: envelope.key.clone(),
+            at,
+            ask: command.ask.clone(),
+            turn,
+        });
+        my_turn.await.ok().flatten()
+    }
+
+    pub(super) fn under_way(&self) -> UnderWay<'_> {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        UnderWay(&self.under_way)
+    }
+
+    /// Dropped at once where nobody would come for it.
+    fn join(&self, waiting: Waiting) {
+        let mut queue = held(&self.waiting);
+        if self.running.load(Ordering::SeqCst) > 0 {
+            queue.push_back(waiting);
+            drop(queue);
+            self.bell.notify_one();
+        }
+    }
+
+    /// The next who go together: all of the first one's casino, in the order they came.
+    fn next(&self) -> Vec<Waiting> {
+        let mut queue = held(&self.waiting);
+        let Some(casino) = queue.front().map(|first| first.casino) else {
+            return Vec::new();
+        };
+        let (mut going, mut staying) = (Vec::new(), VecDeque::new());
+        for waiting in queue.drain(..) {
+            if waiting.casino == casino && going.len() < SEATS {
+                going.push(waiting);
+            } else {
+                staying.push_back(waiting);
+            }
+        }
+        *queue = staying;
+        if !queue.is_empty() {
+            self.bell.notify_one();
+        }
+        going
+    }
+}
+
+/// One gathering, until it is told to stop.
+struct Gathering<'a>(&'a Together);
+
+impl<'a> Gathering<'a> {
+    fn begin(together: &'a Together) -> Self {
+        together.running.fetch_add(1, Ordering::SeqCst);
+        Self(together)
+    }
+}
+
+impl Drop for Gathering<'_> {
+    /// Whoever waits still goes by themselves: under the lock, so that nobody joins a queue no one will look at.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("a gathering panicked: from now on commands go by themselves");
+        }
+        let mut queue = held(&self.0.waiting);
+        if self.0.running.fetch_sub(1, Ordering::SeqCst) == 1 {
+            queue.clear();
+        }
+    }
+}
+
+impl Engine {
+    /// Takes commands together, until `stopping`: [`GATHERINGS`] of these make the most of a database.
+    pub async fn gather(&self, stopping: CancellationToken) {
+        let gathering = Gathering::begin(&self.together);
+        while !stopping.is_cancelled() {
+            let going = gathering.0.next();
+            if going.is_empty() {
+                tokio::select! {
+                    () = gathering.0.bell.notified() => {}
+                    () = stopping.cancelled() => {}
+                }
+                continue;
+            }
+            if take_along(&self.db, going).await {
+                self.told.notify_one();
+            }
+        }
+    }
+}
+
+/// One transaction for all of them. Whether anything was kept.
+async fn take_along(db: &Db, going: Vec<Waiting>) -> bool {
+    match seated(db, going).await {
+        Ok((tx, places)) => settle(tx, places).await,
+        // Nobody has a seat, so each goes by itself and meets the fault there.
+        Err(fault) => {
+            tracing::debug!(error = %fault, "commands could not go together");
+            false
+        }
+    }
+}
+
+struct Served {
+    writing: oneshot::Receiver<Writing>,
+    outcome: oneshot::Sender<Outcome>,
+}
+
+async fn seated(db: &Db, going: Vec<Waiting>) -> Result<(Tx, Vec<Served>), Error> {
+    let tx = db.begin().await?;
+    let openings: Vec<Opening<'_>> = going.iter().map(Waiting::opening).collect();
+    let mut desks = tx.open_desks(&openings).await?;
+    let desks: Vec<Option<Opened>> = openings.iter().map(|opening| desks.seat(opening)).collect();
+    let mut served = Vec::new();
+    for (waiting, opened) in going.into_iter().zip(desks) {
+        let place = opened.map(|opened| {
+            let (writing, written) = oneshot::channel();
+            let (told, outcome) = oneshot::channel();
+            served.push(Served {
+                writing: written,
+                outcome: told,
+            });
+            (opened, Place { writing, outcome })
+        });
+        // One that has gone away keeps nothing: its place goes with it.
+        waiting.turn.send(place).ok();
+    }
+    Ok((tx, served))
+}
+
+async fn settle(tx: Tx, places: Vec<Served>) -> bool {
+    let (mut all, mut staying) = (Writing::default(), Vec::new());
+    for place in places {
+        // One that was refused has left, and its place says nothing.
+        if let Ok(writing) = place.writing.await {
+            all.join(writing);
+            staying.push(place.outcome);
+        }
+    }
+    if staying.is_empty() {
+        return false;
+    }
+    let outcome = kept(tx, &all).await;
+    for told in staying {
+        told.send(outcome.clone()).ok();
+    }
+    matches!(outcome, Outcome::Kept)
+}
+
+async fn kept(tx: Tx, all: &Writing) -> Outcome {
+    if let Err(fault) = tx.put(all).await {
+        tracing::debug!(error = %fault, "a transaction of several commands was undone");
+        return Outcome::Undone;
+    }
+    match tx.commit().await {
+        Ok(()) => Outcome::Kept,
+        // Said by Postgres: it did not commit.
+        Err(error @ (Error::Collided(_) | Error::Refused(_))) => {
+            tracing::debug!(%error, "a transaction of several commands was not committed");
+            Outcome::Undone
+        }
+        // Anything else may have been said of a commit that happened: to judge again could do a thing twice.
+        Err(error) => Outcome::Unknown(error.to_string()),
+    }
+}
+
+impl Waiting {
+    fn opening(&self) -> Opening<'_> {
+        Opening {
+            subject: Some(&self.subject),
+            system_of: None,
+            correlation_id: &self.correlation_id,
+            lease: None,
+            key: self.key.as_deref(),
+            lock: true,
+            at: self.at,
+            ask: &self.ask,
+        }
+    }
+}
+
+/// What a panic left behind is whole: every change under these locks is one call.
+fn held<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
+}
