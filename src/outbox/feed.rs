@@ -40,8 +40,8 @@ const PAGE: u32 = 500;
 /// Streams that read stored events at the same time. Each takes a connection of the pool, which commands need more.
 const CATCHING_UP: usize = 3;
 /// Writes a second that all streams together are allowed. With many of them each gets its events in small batches instead of one by one,
-/// 20 ms apart for a thousand streams: single writes would take the processor from the commands.
-const WRITES_A_SECOND: u32 = 50_000;
+/// 40 ms apart for a thousand streams: single writes would take the processor from the commands.
+const WRITES_A_SECOND: u32 = 25_000;
 /// Streams are woken by rows, one after the other where there are many: a thousand at once would hold up every command that comes just then.
 const ROWS: usize = 4;
 /// How often standings are looked at where nothing says that one has changed.

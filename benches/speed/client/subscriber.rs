@@ -36,10 +36,11 @@ pub struct Wish {
     pub streams: usize,
 }
 
-/// What was published while the load lasted: every seq, and the microsecond of its publication.
+/// What was published while the load lasted: of every seq the microsecond at which its command was judged, and that of its publication.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Told {
     pub after: u64,
+    pub judged: Vec<u64>,
     pub published: Vec<u64>,
 }
 
@@ -51,6 +52,8 @@ pub struct Arrived {
     pub twice: u32,
     /// From the moment the command was to be sent.
     pub from_sent: Took,
+    /// From the moment it was judged: the last stamp before it is written and committed.
+    pub from_judged: Took,
     /// From the stamp of its publication.
     pub from_published: Took,
     /// This process's own CPU while it listened.
@@ -171,7 +174,7 @@ impl Diary {
     fn settle(&self, streams: usize, told: &Told, client_cpu_ms: f64) -> Result<Arrived> {
         let mut had = vec![false; streams * told.published.len()];
         let (mut deliveries, mut twice) = (0, 0);
-        let (mut from_sent, mut from_published) = (histogram()?, histogram()?);
+        let (mut from_sent, mut from_judged, mut from_published) = (histogram()?, histogram()?, histogram()?);
         for came in &self.came {
             let Some(index) = told.index(came.seq) else { continue };
             let place = &mut had[usize::try_from(came.stream)? * told.published.len() + index];
@@ -181,6 +184,7 @@ impl Diary {
             let sent = self.sent.get(&came.seq);
             let sent = sent.with_context(|| format!("event {} is of no command of the load", came.seq))?;
             from_sent.saturating_record(came.at.saturating_sub(*sent).max(1));
+            from_judged.saturating_record(came.at.saturating_sub(told.judged[index]).max(1));
             from_published.saturating_record(came.at.saturating_sub(told.published[index]).max(1));
         }
         Ok(Arrived {
@@ -188,6 +192,7 @@ impl Diary {
             missing: u32::try_from(had.iter().filter(|had| !**had).count())?,
             twice,
             from_sent: Took::of(&from_sent),
+            from_judged: Took::of(&from_judged),
             from_published: Took::of(&from_published),
             client_cpu_ms,
         })
