@@ -6,7 +6,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 use workflows::dossier::{Dossier, Floor, OpenRatingSlip, Predecessor};
 use workflows::record::{Drop, DropBox, Exception, Report, Session, Signature, Slip, Snapshot, SoftCount, Table};
-use workflows::word::{SlipStatus, SubjectKind};
+use workflows::word::SlipStatus;
 
 use super::desk::Kind;
 
@@ -87,9 +87,8 @@ impl Sheets {
         let slips = picked(&self.slips, |slip| slip.session_id == id);
         let exceptions = picked(&self.exceptions, |exception| exception.session_id == id);
         let strays: Vec<Uuid> = exceptions.iter().filter_map(stray_in).collect();
-        let holds_one_of = |slips: &[Slip], drop: &Drop| slips.iter().any(|slip| lies_in(slip, drop));
         let drops = picked(&self.drops, |drop| {
-            drop.session_id == id || strays.contains(&drop.id) || holds_one_of(&slips, drop)
+            drop.session_id == id || strays.contains(&drop.id) || slips.iter().any(|slip| slip.lies_in(drop))
         });
         let on_desk = |drop_box: &DropBox| {
             named.contains(&drop_box.id)
@@ -134,7 +133,7 @@ impl Sheets {
             .filter(|slip| slip.session_id != session.id)
             .filter(|slip| {
                 let is_void_before = Some(slip.session_id) == session.predecessor_id && slip.status == SlipStatus::Voided;
-                is_void_before || drops.iter().filter(own).any(|drop| lies_in(slip, drop))
+                is_void_before || drops.iter().filter(own).any(|drop| slip.lies_in(drop))
             })
             .cloned()
             .collect();
@@ -162,14 +161,8 @@ fn picked<T: Clone>(rows: &[T], which: impl Fn(&T) -> bool) -> Vec<T> {
     rows.iter().filter(|row| which(row)).cloned().collect()
 }
 
-fn lies_in(slip: &Slip, drop: &Drop) -> bool {
-    slip.drop_box_id == Some(drop.drop_box_id) && slip.drop_box_use == Some(drop.drop_box_use)
-}
-
 /// The removal in whose box a stray slip was found.
 fn stray_in(exception: &Exception) -> Option<Uuid> {
-    if exception.subject_kind != SubjectKind::Slip {
-        return None;
-    }
+    exception.slip()?;
     exception.detail.get("drop_event_id")?.as_str()?.parse().ok()
 }

@@ -142,10 +142,9 @@ impl Dossier {
 
     /// The removals whose count this session waits for: its own, and those of boxes that hold a slip of it.
     pub fn awaited_drops(&self) -> impl Iterator<Item = &Drop> {
-        self.drops.iter().filter(|drop| {
-            let holds = |slip: &Slip| slip.drop_box_id == Some(drop.drop_box_id) && slip.drop_box_use == Some(drop.drop_box_use);
-            drop.session_id == self.session.id || self.slips.iter().any(holds)
-        })
+        self.drops
+            .iter()
+            .filter(|drop| drop.session_id == self.session.id || self.slips.iter().any(|slip| slip.lies_in(drop)))
     }
 
     /// Removals of this very session, in order.
@@ -269,6 +268,11 @@ impl Dossier {
 }
 
 impl Slip {
+    /// It was put into the box that this removal took, during the same use of it.
+    pub fn lies_in(&self, drop: &Drop) -> bool {
+        self.drop_box_id == Some(drop.drop_box_id) && self.drop_box_use == Some(drop.drop_box_use)
+    }
+
     /// What a slip counts for: the amount confirmed at the table.
     pub fn counted_cents(&self) -> i64 {
         self.confirmed_amount_cents.unwrap_or(self.amount_cents)
