@@ -15,7 +15,6 @@ use uuid::Uuid;
 
 use crate::client::session::Table;
 use crate::client::{PIN, People};
-use crate::limit;
 
 pub const NAME: &str = "Speed";
 /// Tables on which whole sessions are played: as many as there are connections at most.
@@ -119,7 +118,6 @@ impl Casino {
             )?;
             played.push(table);
         }
-        sql += &limit::functions();
         say(owner, &sql).await?;
         let moment = text(owner, "SELECT lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0')").await?;
         Ok(Self {

@@ -75,6 +75,13 @@ impl Daemon {
         bail!("the daemon was not ready within {START_MAY_TAKE:?}")
     }
 
+    /// Stands still until what is given is dropped: its Postgres is left alone.
+    pub fn halted(&self) -> Result<Halted> {
+        let pid = Pid::from_raw(self.child.id().cast_signed());
+        kill(pid, Signal::SIGSTOP)?;
+        Ok(Halted(pid))
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -99,6 +106,17 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         if let Err(error) = self.end() {
             eprintln!("the daemon did not stop: {error:#}");
+        }
+    }
+}
+
+/// A daemon that stands still.
+pub struct Halted(Pid);
+
+impl Drop for Halted {
+    fn drop(&mut self) {
+        if let Err(error) = kill(self.0, Signal::SIGCONT) {
+            eprintln!("the daemon does not go on: {error}");
         }
     }
 }

@@ -73,10 +73,11 @@ const AUDIT: &str = r#"
 INSERT INTO audit_log (id, casino_id, ts, actor_id, domain, action, session_id, dto_before, dto_after, correlation_id)
 VALUES (speed_id(), $casino, now(), $actor, 'session', 'schedule_drop', $session, '{"status": "OPEN"}',
         '{"status": "DROP_SCHEDULED", "scheduled_from": "OPEN"}', speed_id()::text);"#;
-const EVENT: &str = r#"
+/// What it says is one of the daemon's own events: the relay has to publish it like any other, and one it cannot read would come back to it again
+/// and again, in the middle of what is measured next.
+const EVENT: &str = "
 INSERT INTO outbox (id, casino_id, event, aggregate_id, channels, payload, correlation_id)
-VALUES (speed_id(), $casino, 'table.session_advanced', $session, ARRAY[$casino::text],
-        '{"event": "table.session_advanced", "from": "OPEN", "to": "DROP_SCHEDULED", "trigger": "command"}', speed_id()::text);"#;
+VALUES (speed_id(), $casino, 'table.session_advanced', $session, speed_channels(), speed_payload(), speed_id()::text);";
 
 fn filled(sql: &str, session: &str, casino: Uuid, actor: Uuid) -> String {
     sql.replace("$session", session)
@@ -88,8 +89,10 @@ fn one_line(sql: &str) -> String {
     sql.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The function of [`Shape::Function`]: the same statements, with the caller's rights; and the one both take their ids from.
-pub fn functions() -> String {
+/// The function of [`Shape::Function`]: the same statements, with the caller's rights; and those both take their ids and their event from.
+///
+/// A session must have been played before: the event is the last of its kind.
+pub fn functions(casino: Uuid) -> String {
     let body = |sql: &str| {
         sql.replace("$session", "p_session")
             .replace("$casino", "p_casino")
@@ -100,6 +103,15 @@ pub fn functions() -> String {
          CREATE OR REPLACE FUNCTION speed_id() RETURNS uuid LANGUAGE sql VOLATILE AS $speed$
              SELECT (lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0') || '7' || substr(md5(random()::text), 1, 19))::uuid
          $speed$;
+         DO $speed$
+         DECLARE
+             told outbox;
+         BEGIN
+             SELECT * INTO STRICT told FROM outbox
+              WHERE casino_id = '{casino}' AND event = 'table.session_advanced' ORDER BY position DESC LIMIT 1;
+             EXECUTE format('CREATE OR REPLACE FUNCTION speed_channels() RETURNS text[] LANGUAGE sql IMMUTABLE RETURN %L::text[]', told.channels);
+             EXECUTE format('CREATE OR REPLACE FUNCTION speed_payload() RETURNS jsonb LANGUAGE sql IMMUTABLE RETURN %L::jsonb', told.payload);
+         END $speed$;
          CREATE OR REPLACE FUNCTION speed_limit(p_casino uuid, p_actor uuid, p_session uuid) RETURNS void LANGUAGE plpgsql AS $speed$
          BEGIN
              PERFORM set_config('app.casino_id', p_casino::text, true), set_config('app.actor_id', p_actor::text, true),

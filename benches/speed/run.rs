@@ -34,6 +34,9 @@ const USUAL: usize = 16;
 const SETTLES: Duration = Duration::from_secs(2);
 /// How long pgbench's backends may take to end after it.
 const BURIED: Duration = Duration::from_millis(300);
+/// How long the relay may take for what one sample has written.
+const PUBLISHED: Duration = Duration::from_mins(1);
+const WAITING: &str = "SELECT count(*) FROM outbox WHERE published_at IS NULL";
 const JOB_MAY_TAKE: Duration = Duration::from_mins(5);
 
 #[expect(clippy::print_stdout, reason = "the table is what was asked for")]
@@ -230,10 +233,15 @@ impl<'a> Bench<'a> {
             self.casino.live_session(live)?,
             self.casino.live_session(2 * live - 1)?
         );
+        self.settled().await?;
+        casino::say(&self.owner, &limit::functions(self.casino.id)).await?;
         let (before, mark) = (number(&self.owner, &versions).await?, self.meter.mark().await?);
+        // Nothing is published while the limit is measured: Postgres is all its own.
+        let halted = self.daemon.as_ref().context("a daemon")?.halted()?;
         let done = limit::run(&self.meter.binaries, &self.dir, &ground, shape, connections, self.settings.seconds)?;
         // The server adds up a backend's time when it has buried it.
         tokio::time::sleep(BURIED).await;
+        drop(halted);
         let spent = self.meter.since(&mark).await?;
         let moved = number(&self.owner, &versions).await? - before;
         ensure!(
@@ -477,6 +485,7 @@ impl<'a> Bench<'a> {
             seconds,
             rate,
         };
+        self.settled().await?;
         let client = Client::start(&plan)?;
         let begun = text(&self.owner, "SELECT clock_timestamp()::text").await?;
         let mark = self.meter.mark().await?;
@@ -492,6 +501,16 @@ impl<'a> Bench<'a> {
             );
         }
         Ok((outcome, spent))
+    }
+
+    /// Waits until everything is published: no sample does another's work.
+    async fn settled(&self) -> Result<()> {
+        let deadline = Instant::now() + PUBLISHED;
+        while number(&self.owner, WAITING).await? > 0.5 {
+            ensure!(Instant::now() < deadline, "events are not published");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
     }
 
     /// Rate, latency and cost of commands; the rate again.
