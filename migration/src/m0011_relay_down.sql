@@ -18,11 +18,12 @@ GRANT UPDATE (seq, published_at, attempts) ON outbox TO rundown_app;
 DROP INDEX outbox_by_resource;
 DROP INDEX outbox_dead;
 DROP INDEX outbox_retrying_due;
+DROP INDEX outbox_failed;
 DROP INDEX outbox_retrying;
 DROP INDEX outbox_fresh;
 CREATE INDEX outbox_unpublished ON outbox (casino_id, position) WHERE published_at IS NULL;
 ALTER TABLE outbox
-    DROP CONSTRAINT outbox_waits_after_failure,
+    DROP CONSTRAINT outbox_waits_unpublished,
     DROP CONSTRAINT outbox_dead_is_unpublished,
     DROP CONSTRAINT outbox_published_has_seq,
     ADD CONSTRAINT outbox_published_has_seq CHECK (published_at IS NULL OR seq IS NOT NULL),

@@ -17,14 +17,15 @@ ALTER TABLE outbox
     DROP CONSTRAINT outbox_published_has_seq,
     ADD CONSTRAINT outbox_published_has_seq CHECK ((published_at IS NULL) = (seq IS NULL)),
     ADD CONSTRAINT outbox_dead_is_unpublished CHECK (dead_at IS NULL OR (published_at IS NULL AND next_attempt_at IS NULL)),
-    ADD CONSTRAINT outbox_waits_after_failure CHECK (next_attempt_at IS NULL OR (published_at IS NULL AND attempts > 0));
+    ADD CONSTRAINT outbox_waits_unpublished CHECK (next_attempt_at IS NULL OR published_at IS NULL);
 
--- Three queues instead of one: events nobody has failed at, events that wait for another attempt, dead letters. A heap of the second or
--- third kind costs the first nothing.
+-- Three queues instead of one: events nobody has failed at, events that wait (for another attempt, or behind one that does), dead letters. A heap
+-- of the second or third kind costs the first nothing.
 DROP INDEX outbox_unpublished;
 CREATE INDEX outbox_fresh ON outbox (casino_id, position) WHERE published_at IS NULL AND dead_at IS NULL AND next_attempt_at IS NULL;
 CREATE INDEX outbox_retrying ON outbox (casino_id, aggregate_id, position) WHERE next_attempt_at IS NOT NULL;
-CREATE INDEX outbox_retrying_due ON outbox (next_attempt_at) WHERE next_attempt_at IS NOT NULL;
+CREATE INDEX outbox_failed ON outbox (casino_id, aggregate_id, position) WHERE next_attempt_at IS NOT NULL AND attempts > 0;
+CREATE INDEX outbox_retrying_due ON outbox (next_attempt_at, position) WHERE next_attempt_at IS NOT NULL;
 CREATE INDEX outbox_dead ON outbox (casino_id, id) WHERE dead_at IS NOT NULL;
 -- A detail channel is one resource's: its history is found without walking through the casino's.
 CREATE INDEX outbox_by_resource ON outbox (casino_id, aggregate_id, seq) WHERE seq IS NOT NULL;
@@ -82,13 +83,16 @@ CREATE POLICY relay ON event_feed TO CURRENT_USER USING (true) WITH CHECK (true)
 
 -- What may be published now, in order, and how far every feed goes. Locks nothing and changes nothing.
 --   how_many: at most so many of one casino
---   answer: events [{id, casino_id, aggregate_id, event, schema_version, payload, channels, correlation_id, attempts, created_at}], heads [{casino_id, last_seq}],
---           next_attempt_ms until the first event that waits for another attempt, null where none does
--- An event stays behind while an earlier one of the same resource waits for its next attempt. Behind a dead letter nothing waits.
+--   answer: events [{id, casino_id, aggregate_id, event, schema_version, payload, channels, correlation_id, attempts, waited, created_at}],
+--           behind [{id, until}], heads [{casino_id, last_seq}], next_attempt_ms until the first event that waits is due, null where none does
+-- An event stays behind while an earlier one of the same resource waits for its next attempt. Behind a dead letter nothing waits. What is found behind
+-- such a one is shown once, to be made to wait as long: a thousand events behind a failure must not be walked over again at every look.
 -- In plpgsql, and with one plan for every number: asked hundreds of times a second, it must not be planned each time. By the indexes alone: the
 -- plan may be made while the table is empty, and stays.
 CREATE FUNCTION relay_look(how_many int) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, public, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+DECLARE
+    at CONSTANT timestamptz := clock_timestamp();
 BEGIN
     RETURN (
     WITH RECURSIVE waiting AS (
@@ -100,34 +104,35 @@ BEGIN
             SELECT o.casino_id FROM outbox AS o
              WHERE o.published_at IS NULL AND o.dead_at IS NULL AND o.next_attempt_at IS NULL AND o.casino_id > waiting.casino_id
              ORDER BY o.casino_id LIMIT 1) AS beyond
-    ), ready AS (
-        SELECT fresh.* FROM waiting CROSS JOIN LATERAL (
+    ), seen AS (
+        SELECT fresh.*, (SELECT r.next_attempt_at FROM outbox AS r
+                          WHERE r.next_attempt_at IS NOT NULL AND r.casino_id = fresh.casino_id AND r.aggregate_id = fresh.aggregate_id
+                            AND r.position < fresh.position ORDER BY r.position LIMIT 1) AS behind
+          FROM waiting CROSS JOIN LATERAL (
             SELECT o.* FROM outbox AS o
              WHERE o.casino_id = waiting.casino_id AND o.published_at IS NULL AND o.dead_at IS NULL AND o.next_attempt_at IS NULL
-               AND NOT EXISTS (SELECT FROM outbox AS r
-                                WHERE r.next_attempt_at IS NOT NULL AND r.casino_id = o.casino_id AND r.aggregate_id = o.aggregate_id
-                                  AND r.position < o.position)
              ORDER BY o.position LIMIT how_many) AS fresh
         UNION ALL
-        (SELECT r.* FROM outbox AS r
-          WHERE r.next_attempt_at <= clock_timestamp()
-            AND NOT EXISTS (SELECT FROM outbox AS earlier
-                             WHERE earlier.next_attempt_at IS NOT NULL AND earlier.casino_id = r.casino_id
-                               AND earlier.aggregate_id = r.aggregate_id AND earlier.position < r.position)
-          ORDER BY r.next_attempt_at LIMIT how_many)
+        SELECT due.*, (SELECT f.next_attempt_at FROM outbox AS f
+                        WHERE f.next_attempt_at IS NOT NULL AND f.attempts > 0 AND f.casino_id = due.casino_id
+                          AND f.aggregate_id = due.aggregate_id AND f.position < due.position ORDER BY f.position LIMIT 1)
+          FROM (SELECT r.* FROM outbox AS r WHERE r.next_attempt_at <= at ORDER BY r.next_attempt_at, r.position LIMIT how_many) AS due
     )
     SELECT jsonb_build_object(
         'events', COALESCE((SELECT jsonb_agg(jsonb_build_object(
                         'id', e.id, 'casino_id', e.casino_id, 'aggregate_id', e.aggregate_id, 'event', e.event, 'schema_version', e.schema_version,
-                        'payload', e.payload, 'channels', e.channels, 'correlation_id', e.correlation_id, 'attempts', e.attempts, 'created_at', e.created_at)
-                        ORDER BY e.casino_id, e.position) FROM ready AS e), '[]'),
+                        'payload', e.payload, 'channels', e.channels, 'correlation_id', e.correlation_id, 'attempts', e.attempts,
+                        'waited', e.next_attempt_at IS NOT NULL, 'created_at', e.created_at)
+                        ORDER BY e.casino_id, e.position) FROM seen AS e WHERE e.behind IS NULL), '[]'),
+        -- Behind one that is due itself it is not worth waiting: that one is among the events.
+        'behind', COALESCE((SELECT jsonb_agg(jsonb_build_object('id', e.id, 'until', e.behind)) FROM seen AS e WHERE e.behind > at), '[]'),
         'heads', COALESCE((SELECT jsonb_agg(to_jsonb(f)) FROM event_feed AS f), '[]'),
         'next_attempt_ms', (SELECT GREATEST(0, ceil(extract(epoch FROM r.next_attempt_at - clock_timestamp()) * 1000))::bigint
                               FROM outbox AS r WHERE r.next_attempt_at IS NOT NULL ORDER BY r.next_attempt_at LIMIT 1)));
 END $$;
 
 -- Publishes what was judged sound, and writes down what was not.
---   ask: at, by, sound [{id, casino_id}], unsound [{id, error, pause_ms, dies}]
+--   ask: at, by, sound [{id, casino_id}], unsound [{id, error, pause_ms, dies}], behind [{id, until}]
 --   answer: published [{casino_id, last_seq, events}], busy (some casino's feed was another's at this moment), dead [ids]
 CREATE FUNCTION relay_publish(ask jsonb) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
@@ -176,6 +181,10 @@ BEGIN
         RETURNING o.id, o.dead_at
     )
     SELECT COALESCE(jsonb_agg(fallen.id) FILTER (WHERE fallen.dead_at IS NOT NULL), '[]') INTO dead FROM fallen;
+    IF ask->'behind' <> '[]' THEN
+        UPDATE outbox AS o SET next_attempt_at = b.until FROM jsonb_to_recordset(ask->'behind') AS b (id uuid, until timestamptz)
+         WHERE o.id = b.id AND o.published_at IS NULL AND o.dead_at IS NULL;
+    END IF;
     RETURN jsonb_build_object('published', published, 'busy', busy, 'dead', dead);
 END $$;
 

@@ -23,7 +23,7 @@ use crate::clock;
 use crate::observe::metrics;
 use crate::store::fault::Fault;
 use crate::store::feed::Head;
-use crate::store::relay::{Judged, Sound, Stamped, Told, Unpublished, Unsound};
+use crate::store::relay::{Behind, Judged, Sound, Stamped, Told, Unpublished, Unsound};
 
 /// Two looks are never closer than this where the first has seen everything: on a busy floor one turn serves several commands.
 const LOOK_APART: Duration = Duration::from_millis(4);
@@ -97,12 +97,15 @@ impl Relay {
         self.outbox.news.heads(&look.heads);
         let next = look.next_attempt_ms.map(Duration::from_millis);
         let wait = next.map_or(self.settings.look_every, |next| next.min(self.settings.look_every));
-        if look.events.is_empty() {
+        if look.events.is_empty() && look.behind.is_empty() {
             return Ok(Turn::Idle(wait));
         }
-        let (looked_at, is_plain) = (look.events.len(), look.events.iter().all(|event| event.attempts == 0));
+        let (looked_at, is_plain) = (
+            look.events.len(),
+            look.behind.is_empty() && !look.events.iter().any(|event| event.waited),
+        );
         let span = tracing::debug_span!("publish_batch", events = looked_at);
-        let told = self.publish(look.events).instrument(span).await?;
+        let told = self.publish(look.events, look.behind).instrument(span).await?;
         if told.busy && told.published.is_empty() {
             return Ok(Turn::Busy);
         }
@@ -113,8 +116,11 @@ impl Relay {
         Ok(if is_all { Turn::Done(wait) } else { Turn::Again })
     }
 
-    async fn publish(&self, events: Vec<Unpublished>) -> Result<Told, Fault> {
-        let mut verdict = Verdict::default();
+    async fn publish(&self, events: Vec<Unpublished>, behind: Vec<Behind>) -> Result<Told, Fault> {
+        let mut verdict = Verdict {
+            behind,
+            ..Verdict::default()
+        };
         for event in &events {
             match judge(event) {
                 _ if verdict.waits(event) => {}
@@ -122,7 +128,7 @@ impl Relay {
                 Err(error) => self.fail(&mut verdict, event, error),
             }
         }
-        match self.write(&verdict.sound, &verdict.unsound).await {
+        match self.write(&verdict.sound, &verdict.unsound, &verdict.behind).await {
             Err(fault @ (Fault::Constraint { .. } | Fault::Unstorable(_) | Fault::Other(_))) => {
                 tracing::warn!(error = %fault, events = verdict.sound.len(), "a batch was refused; its events are published one by one");
                 self.publish_singly(verdict).await
@@ -137,13 +143,14 @@ impl Relay {
         let mut verdict = Verdict {
             unsound: batch.unsound,
             blocked: batch.blocked,
+            behind: batch.behind,
             sound: Vec::new(),
         };
         for event in batch.sound {
             if verdict.waits(event) {
                 continue;
             }
-            match self.write(&[event], &[]).await {
+            match self.write(&[event], &[], &[]).await {
                 Ok(told) => all.add(told),
                 Err(fault @ (Fault::Retry(_) | Fault::Busy(_) | Fault::Away(_))) => return Err(fault),
                 Err(fault) => {
@@ -152,17 +159,18 @@ impl Relay {
                 }
             }
         }
-        all.add(self.write(&[], &verdict.unsound).await?);
+        all.add(self.write(&[], &verdict.unsound, &verdict.behind).await?);
         Ok(all)
     }
 
-    async fn write(&self, sound: &[&Unpublished], unsound: &[Unsound]) -> Result<Told, Fault> {
+    async fn write(&self, sound: &[&Unpublished], unsound: &[Unsound], behind: &[Behind]) -> Result<Told, Fault> {
         let at = self.outbox.clock.now();
         let judged = Judged {
             at,
             by: self.outbox.news.me(),
             sound: sound.iter().map(|event| Sound::of(event)).collect(),
             unsound: unsound.to_vec(),
+            behind: behind.to_vec(),
         };
         let told = self.outbox.db.relay_publish(&judged).await?;
         for stamped in &told.published {
@@ -221,6 +229,8 @@ struct Verdict<'a> {
     unsound: Vec<Unsound>,
     /// Resources of which an earlier event is unsound: the order among their events is kept.
     blocked: HashSet<(Uuid, Uuid)>,
+    /// What was seen to wait behind an event already.
+    behind: Vec<Behind>,
 }
 
 impl Verdict<'_> {

@@ -15,9 +15,11 @@ use super::feed::{Head, Published};
 pub struct Look {
     /// By casino, and within it in the order of writing.
     pub events: Vec<Unpublished>,
+    /// Events of a resource that has one waiting for its next attempt.
+    pub behind: Vec<Behind>,
     /// How far every feed goes.
     pub heads: Vec<Head>,
-    /// Until the next event is due that waits for another attempt.
+    /// Until the next event is due that waits.
     pub next_attempt_ms: Option<u64>,
 }
 
@@ -33,7 +35,16 @@ pub struct Unpublished {
     pub channels: Vec<String>,
     pub correlation_id: String,
     pub attempts: i32,
+    /// For another attempt, or behind an event that did: others may wait behind this one.
+    pub waited: bool,
     pub created_at: DateTime<Utc>,
+}
+
+/// An event that waits as long as the one before it.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+pub struct Behind {
+    pub id: Uuid,
+    pub until: DateTime<Utc>,
 }
 
 /// What the relay found of the events it looked at.
@@ -44,6 +55,7 @@ pub struct Judged {
     pub by: Uuid,
     pub sound: Vec<Sound>,
     pub unsound: Vec<Unsound>,
+    pub behind: Vec<Behind>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
