@@ -9,6 +9,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, oneshot};
@@ -17,15 +18,19 @@ use uuid::Uuid;
 
 use super::{Command, Engine, Envelope, Principal};
 use crate::error::Error;
+use crate::store::Tx;
 use crate::store::desk::{Ask, Opened, Opening, Writing};
-use crate::store::{Db, Tx};
 
-/// Transactions of many that may be under way at once. A second one would halve the company of both.
-pub const GATHERINGS: usize = 1;
+/// Transactions of many that may be under way at once: while one is judged, written and flushed to disk, the next is read. No two of them are read at
+/// once, or each would have half the company.
+pub const GATHERINGS: usize = 2;
 /// Commands in one of them. With more the first would wait too long for the last.
 const SEATS: usize = 32;
 /// Commands under way that each get a transaction of their own: where there is no crowd nobody is asked to wait for one.
 const NO_CROWD: usize = 1;
+/// So few of a crowd wait a moment for company: a transaction costs three commands nearly what it costs eight.
+const FEW: usize = 8;
+const MOMENT: Duration = Duration::from_millis(2);
 /// Callers whose casino is remembered.
 const HOMES: usize = 10_000;
 
@@ -34,6 +39,8 @@ const HOMES: usize = 10_000;
 pub(super) struct Together {
     waiting: Mutex<VecDeque<Waiting>>,
     bell: Notify,
+    /// Whose turn it is to take those who wait, and to read for them.
+    turn: tokio::sync::Mutex<()>,
     /// Commands under way that could go with others.
     under_way: AtomicUsize,
     /// Gatherings that run. Where there is none, nobody waits.
@@ -167,6 +174,24 @@ impl Together {
         }
     }
 
+    /// Waits until there is somebody to take along; false where it is time to stop.
+    async fn somebody_waits(&self, stopping: &CancellationToken) -> bool {
+        while !stopping.is_cancelled() {
+            let here = held(&self.waiting).len();
+            if here > 0 {
+                if here < FEW {
+                    tokio::time::sleep(MOMENT).await;
+                }
+                return true;
+            }
+            tokio::select! {
+                () = self.bell.notified() => {}
+                () = stopping.cancelled() => {}
+            }
+        }
+        false
+    }
+
     /// The next who go together: all of the first one's casino, in the order they came.
     fn next(&self) -> Vec<Waiting> {
         let mut queue = held(&self.waiting);
@@ -213,34 +238,40 @@ impl Drop for Gathering<'_> {
 }
 
 impl Engine {
-    /// Takes commands together, until `stopping`: [`GATHERINGS`] of these make the most of a database.
+    /// Takes commands together, until `stopping`. [`GATHERINGS`] of these take turns.
     pub async fn gather(&self, stopping: CancellationToken) {
         let gathering = Gathering::begin(&self.together);
-        while !stopping.is_cancelled() {
-            let going = gathering.0.next();
-            if going.is_empty() {
-                tokio::select! {
-                    () = gathering.0.bell.notified() => {}
-                    () = stopping.cancelled() => {}
-                }
-                continue;
-            }
-            if take_along(&self.db, going).await {
+        while gathering.0.somebody_waits(&stopping).await {
+            if self.take_along().await {
                 self.told.notify_one();
             }
         }
     }
-}
 
-/// One transaction for all of them. Whether anything was kept.
-async fn take_along(db: &Db, going: Vec<Waiting>) -> bool {
-    match seated(db, going).await {
-        Ok((tx, places)) => settle(tx, places).await,
-        // Nobody has a seat, so each goes by itself and meets the fault there.
-        Err(fault) => {
-            tracing::debug!(error = %fault, "commands could not go together");
-            false
+    /// One transaction for all who wait. Whether anything was kept.
+    async fn take_along(&self) -> bool {
+        match self.seat_all().await {
+            Ok(Some((tx, places))) => settle(tx, places).await,
+            Ok(None) => false,
+            // Nobody has a seat, so each goes by itself and meets the fault there.
+            Err(fault) => {
+                tracing::debug!(error = %fault, "commands could not go together");
+                false
+            }
         }
+    }
+
+    /// Begun before the turn comes, which delays nobody. None where another has taken all.
+    async fn seat_all(&self) -> Result<Option<(Tx, Vec<Served>)>, Error> {
+        let begun = self.db.begin().await;
+        let _turn = self.together.turn.lock().await;
+        let going = self.together.next();
+        if going.is_empty() {
+            return Ok(None);
+        }
+        let tx = begun?;
+        let places = seated(&tx, going).await?;
+        Ok(Some((tx, places)))
     }
 }
 
@@ -249,8 +280,7 @@ struct Served {
     outcome: oneshot::Sender<Outcome>,
 }
 
-async fn seated(db: &Db, going: Vec<Waiting>) -> Result<(Tx, Vec<Served>), Error> {
-    let tx = db.begin().await?;
+async fn seated(tx: &Tx, going: Vec<Waiting>) -> Result<Vec<Served>, Error> {
     let openings: Vec<Opening<'_>> = going.iter().map(Waiting::opening).collect();
     let mut desks = tx.open_desks(&openings).await?;
     let desks: Vec<Option<Opened>> = openings.iter().map(|opening| desks.seat(opening)).collect();
@@ -268,7 +298,7 @@ async fn seated(db: &Db, going: Vec<Waiting>) -> Result<(Tx, Vec<Served>), Error
         // One that has gone away keeps nothing: its place goes with it.
         waiting.turn.send(place).ok();
     }
-    Ok((tx, served))
+    Ok(served)
 }
 
 async fn settle(tx: Tx, places: Vec<Served>) -> bool {
