@@ -39,6 +39,7 @@ use crate::clock::{Clock, new_id};
 use crate::error::Error;
 use crate::observe::CorrelationId;
 use crate::store::clockwork::Lease;
+pub use crate::store::desk::RequestHash;
 use crate::store::desk::{AnswerRow, Ask, Kind, Opened, Opening, OutboxRow, Remembered, Writing};
 use crate::store::list::Query;
 use crate::store::setup::Setup;
@@ -57,10 +58,8 @@ pub struct Envelope {
     pub correlation: CorrelationId,
     /// `Idempotency-Key`.
     pub key: Option<String>,
-    /// Method and path: a key belongs to one of them.
-    pub route: String,
-    /// SHA-256 of the body.
-    pub body_hash: String,
+    /// What is asked, as a key remembers it.
+    pub request: RequestHash,
     /// The version `If-Match` names.
     pub if_match: Option<i64>,
 }
@@ -375,7 +374,7 @@ fn may(envelope: &Envelope, opened: &Opened, act: Act) -> Result<(), Error> {
 
 /// The first answer again, if it is the same request. Looked up before any state is judged.
 fn replay(envelope: &Envelope, first: &Remembered) -> Result<Answer, Error> {
-    if first.route != envelope.route || first.body_hash != envelope.body_hash {
+    if first.request_hash != envelope.request {
         return Err(Error::IdempotencyConflict);
     }
     let status = StatusCode::from_u16(first.status).unwrap_or(StatusCode::OK);
@@ -453,8 +452,7 @@ fn remembered(envelope: &Envelope, context: &Context, answer: &Answer) -> Option
     Some(AnswerRow {
         casino_id: context.casino.id,
         key: envelope.key.clone()?,
-        route: envelope.route.clone(),
-        body_hash: envelope.body_hash.clone(),
+        request_hash: envelope.request.clone(),
         status: answer.status.as_u16(),
         answer: answer.body.clone(),
         etag: answer.etag.clone(),

@@ -11,8 +11,7 @@ pub struct Model {
     pub casino_id: Uuid,
     #[sea_orm(primary_key, auto_increment = false)]
     pub key: String,
-    pub route: String,
-    pub body_hash: String,
+    pub request_hash: Vec<u8>,
     pub status: i32,
     pub answer: Vec<u8>,
     pub etag: Option<String>,

@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
     pub casino_id: Uuid,
     pub session_id: Option<Uuid>,
     pub subject_kind: String,
+    #[sea_orm(primary_key, auto_increment = false)]
     pub subject_id: Uuid,
     pub act: String,
     pub staff_id: Uuid,

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
     pub casino_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
     pub session_id: Uuid,
     pub verb: String,
     pub from_status: String,

@@ -12,6 +12,7 @@ DROP FUNCTION guard_staff();
 DROP FUNCTION guard_version();
 DROP FUNCTION gaming_day(timestamptz, text, time);
 DROP FUNCTION all_different(uuid[]);
+DROP FUNCTION evidence_of(regclass, name);
 DROP FUNCTION append_only(regclass);
 DROP FUNCTION never_deleted(regclass);
 DROP FUNCTION fence(regclass, name);

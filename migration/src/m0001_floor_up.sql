@@ -93,6 +93,32 @@ BEGIN
         $trigger$, relation);
 END $$;
 
+-- Evidence names a session and a person of its casino, as a foreign key would have it, but asked once a statement instead of once a row: of what
+-- a command writes, the keys took as long as the rows. It holds as a key holds, because what is named never goes away and keeps its id.
+-- Each is looked up by itself, never by a list of all there are.
+CREATE FUNCTION evidence_of(relation regclass, person name) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format($function$
+        CREATE FUNCTION %1$I() RETURNS trigger LANGUAGE plpgsql AS $body$
+        BEGIN
+            IF EXISTS (SELECT FROM written AS w
+                        WHERE (SELECT s.id FROM public.staff AS s WHERE s.casino_id = w.casino_id AND s.id = w.%3$I) IS NULL) THEN
+                PERFORM public.refused(TG_TABLE_NAME, '23503', '%1$s', 'it names nobody of this casino');
+            END IF;
+            IF EXISTS (SELECT FROM written AS w
+                        WHERE w.session_id IS NOT NULL
+                          AND (SELECT s.id FROM public.table_inventory_session AS s
+                                WHERE s.casino_id = w.casino_id AND s.id = w.session_id) IS NULL) THEN
+                PERFORM public.refused(TG_TABLE_NAME, '23503', '%1$s', 'it names no session of this casino');
+            END IF;
+            RETURN NULL;
+        END $body$
+        $function$, relation || '_evidence_of', relation, person);
+    EXECUTE format($trigger$
+        CREATE TRIGGER evidence_of AFTER INSERT ON %1$s REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION %2$I()
+        $trigger$, relation, relation || '_evidence_of');
+END $$;
+
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM refused(TG_TABLE_NAME, TG_ARGV[0], TG_NAME, TG_ARGV[1]);
@@ -348,6 +374,6 @@ CREATE FUNCTION tenant_fence_report() RETURNS TABLE (table_name text, fault text
 $$;
 
 -- PUBLIC may call every new function. These change the schema or the context, so only those who need them keep that.
-REVOKE EXECUTE ON FUNCTION fence(regclass, name), never_deleted(regclass), append_only(regclass), set_rls_context_from_staff(uuid)
+REVOKE EXECUTE ON FUNCTION fence(regclass, name), never_deleted(regclass), append_only(regclass), evidence_of(regclass, name), set_rls_context_from_staff(uuid)
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION set_rls_context_from_staff(uuid) TO rundown_app;

@@ -1,5 +1,7 @@
 DROP TABLE session_transition;
+DROP FUNCTION session_transition_evidence_of();
 DROP TABLE signature;
+DROP FUNCTION signature_evidence_of();
 DROP TABLE table_rundown_report;
 DROP TABLE reconciliation_exception;
 DROP TABLE soft_count_table_result;

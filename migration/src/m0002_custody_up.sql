@@ -769,7 +769,7 @@ GRANT SELECT, INSERT, UPDATE (
 -- Signatures (domain §3)
 
 CREATE TABLE signature (
-    id uuid PRIMARY KEY,
+    id uuid NOT NULL,
     casino_id uuid NOT NULL,
     session_id uuid,
     subject_kind text NOT NULL CHECK (subject_kind IN (
@@ -781,23 +781,23 @@ CREATE TABLE signature (
     role text NOT NULL CHECK (role IN ('dealer', 'pit_boss', 'cashier', 'security', 'count_team', 'compliance', 'admin')),
     method text NOT NULL CHECK (method IN ('bearer', 'pin', 'named')),
     signed_at timestamptz NOT NULL,
-    FOREIGN KEY (casino_id, session_id) REFERENCES table_inventory_session (casino_id, id),
-    FOREIGN KEY (casino_id, staff_id) REFERENCES staff (casino_id, id),
+    -- By subject first: who signed a slip, whichever session it was in then.
+    PRIMARY KEY (casino_id, subject_id, id),
     CONSTRAINT signature_only_a_runner_is_named CHECK (method <> 'named' OR act = 'slip.carry')
 );
-CREATE INDEX signature_by_session ON signature (casino_id, session_id, id);
--- Who signed a slip, whichever session it was in then.
-CREATE INDEX signature_by_subject ON signature (casino_id, subject_id);
+-- Who moved a session is found under the session itself: it binds nobody, so no command looks for it.
+CREATE INDEX signature_by_session ON signature (casino_id, session_id, id) WHERE subject_kind <> 'session';
 
 SELECT fence('signature');
 SELECT append_only('signature');
+SELECT evidence_of('signature', 'staff_id');
 GRANT SELECT, INSERT ON signature TO rundown_app;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Transitions: the edges a session took, automatic ones too (domain §4). The session's row says where it is; this says how it came there.
 
 CREATE TABLE session_transition (
-    id uuid PRIMARY KEY,
+    id uuid NOT NULL,
     casino_id uuid NOT NULL,
     session_id uuid NOT NULL,
     verb text NOT NULL CHECK (verb <> '' AND length(verb) <= 64),
@@ -807,11 +807,10 @@ CREATE TABLE session_transition (
     note text CHECK (length(note) <= 2000),
     taken_by uuid NOT NULL,
     taken_at timestamptz NOT NULL,
-    FOREIGN KEY (casino_id, session_id) REFERENCES table_inventory_session (casino_id, id),
-    FOREIGN KEY (casino_id, taken_by) REFERENCES staff (casino_id, id)
+    PRIMARY KEY (casino_id, session_id, id)
 );
-CREATE INDEX session_transition_by_session ON session_transition (casino_id, session_id, id);
 
 SELECT fence('session_transition');
 SELECT append_only('session_transition');
+SELECT evidence_of('session_transition', 'taken_by');
 GRANT SELECT, INSERT ON session_transition TO rundown_app;

@@ -19,7 +19,7 @@ $$;
 
 -- What was answered the first time.
 CREATE FUNCTION first_answer(k idempotency_key) RETURNS jsonb LANGUAGE sql STABLE AS $$
-    SELECT jsonb_build_object('route', k.route, 'body_hash', k.body_hash, 'status', k.status, 'answer', encode(k.answer, 'base64'),
+    SELECT jsonb_build_object('request_hash', encode(k.request_hash, 'hex'), 'status', k.status, 'answer', encode(k.answer, 'base64'),
                               'etag', k.etag)
 $$;
 
@@ -169,13 +169,14 @@ BEGIN
 
     SELECT json_agg(to_json(n) ORDER BY n.id) INTO snapshots FROM table_inventory_snapshot AS n
      WHERE n.casino_id = c.id AND n.session_id = ANY (own);
+    -- Of what lies in the session, not of its moves: no rule asks who moved it.
     IF slip_ids IS NULL THEN
         SELECT json_agg(to_json(g) ORDER BY g.id) INTO signatures FROM signature AS g
-         WHERE g.casino_id = c.id AND g.session_id = ANY (own);
+         WHERE g.casino_id = c.id AND g.session_id = ANY (own) AND g.subject_kind <> 'session';
     ELSE
         -- A slip that rolled over was signed in the session before: its signatures are found by the slip.
         SELECT json_agg(to_json(g) ORDER BY g.id) INTO signatures FROM (
-            SELECT x.* FROM signature AS x WHERE x.casino_id = c.id AND x.session_id = ANY (own)
+            SELECT x.* FROM signature AS x WHERE x.casino_id = c.id AND x.session_id = ANY (own) AND x.subject_kind <> 'session'
             UNION ALL
             SELECT x.* FROM signature AS x
              WHERE x.casino_id = c.id AND x.subject_id = ANY (slip_ids) AND (x.session_id IS NULL OR x.session_id <> ALL (own))) AS g;
@@ -612,9 +613,9 @@ BEGIN
          ORDER BY r.ordinality;
     END IF;
     IF changes ? 'answers' THEN
-        INSERT INTO idempotency_key (casino_id, key, route, body_hash, status, answer, etag, created_at)
-        SELECT r.casino_id, r.key, r.route, r.body_hash, r.status, decode(r.answer, 'base64'), r.etag, r.created_at
-          FROM jsonb_to_recordset(changes->'answers') AS r (casino_id uuid, key text, route text, body_hash text, status int, answer text,
+        INSERT INTO idempotency_key (casino_id, key, request_hash, status, answer, etag, created_at)
+        SELECT r.casino_id, r.key, decode(r.request_hash, 'hex'), r.status, decode(r.answer, 'base64'), r.etag, r.created_at
+          FROM jsonb_to_recordset(changes->'answers') AS r (casino_id uuid, key text, request_hash text, status int, answer text,
                                                              etag text, created_at timestamptz);
     END IF;
     IF changes ? 'proved' THEN

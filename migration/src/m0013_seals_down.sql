@@ -23,7 +23,5 @@ DROP FUNCTION wait_for_seal();
 DROP TABLE audit_unsealed;
 DROP FUNCTION guard_audit_unsealed();
 DROP TABLE audit_seal_leaf;
-ALTER TABLE audit_log DROP CONSTRAINT audit_log_of_casino;
-CREATE INDEX audit_log_by_casino ON audit_log (casino_id, id);
 DROP TABLE audit_seal;
 DROP FUNCTION guard_audit_seal();

@@ -43,10 +43,6 @@ BEGIN
 END $$;
 CREATE TRIGGER guard BEFORE INSERT ON audit_seal FOR EACH ROW EXECUTE FUNCTION guard_audit_seal();
 
--- The audit log lacks a key that a fenced table can point at; as an index it takes the place of the one there was.
-DROP INDEX audit_log_by_casino;
-ALTER TABLE audit_log ADD CONSTRAINT audit_log_of_casino UNIQUE (casino_id, id);
-
 -- Which row stands where under its seal, and its hash: what tells the changed row from the others.
 CREATE TABLE audit_seal_leaf (
     casino_id uuid NOT NULL,
@@ -96,10 +92,10 @@ GRANT SELECT, INSERT, DELETE ON audit_unsealed TO rundown_app;
 -- A trigger, because there is more than one way for an audit row to be written.
 CREATE FUNCTION wait_for_seal() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO audit_unsealed (casino_id, audit_id, ts) VALUES (NEW.casino_id, NEW.id, NEW.ts);
+    INSERT INTO audit_unsealed (casino_id, audit_id, ts) SELECT w.casino_id, w.id, w.ts FROM written AS w;
     RETURN NULL;
 END $$;
-CREATE TRIGGER wait_for_seal AFTER INSERT ON audit_log FOR EACH ROW EXECUTE FUNCTION wait_for_seal();
+CREATE TRIGGER wait_for_seal AFTER INSERT ON audit_log REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION wait_for_seal();
 
 -- Only what is sealed leaves the queue, and only then.
 CREATE FUNCTION guard_audit_unsealed() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -7,12 +7,10 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
-use workflows::rundown::hex;
 
 use crate::app::App;
-use crate::engine::{Envelope, Principal};
+use crate::engine::{Envelope, Principal, RequestHash};
 use crate::error::Error;
 use crate::observe::CorrelationId;
 
@@ -208,24 +206,21 @@ fn envelope(parts: &Parts, subject: String, body: &[u8]) -> Result<Envelope, Err
         .cloned()
         .unwrap_or_else(CorrelationId::generate);
     Ok(Envelope {
-        body_hash: fingerprint(&subject, body),
+        request: fingerprint(&subject, &format!("{} {}", parts.method, parts.uri.path()), body),
         principal: Principal::Subject(subject),
         correlation,
         key: key(&parts.headers)?,
-        route: format!("{} {}", parts.method, parts.uri.path()),
         if_match: if_match(&parts.headers)?,
     })
 }
 
-/// What a request is compared by under its `Idempotency-Key`: who sent it, and what. PINs are left out: a stored hash of a body would give four digits away.
-fn fingerprint(subject: &str, body: &[u8]) -> String {
+/// What a request is compared by under its `Idempotency-Key`: who sent it, where, and what. PINs are left out: a stored hash of a body would give four digits away.
+fn fingerprint(subject: &str, route: &str, body: &[u8]) -> RequestHash {
     let without_pins = serde_json::from_slice::<serde_json::Value>(body).map(|mut json| {
         forget_pins(&mut json);
         json.to_string().into_bytes()
     });
-    let told = without_pins.as_deref().unwrap_or(body);
-    let digest = Sha256::new().chain_update(subject).chain_update([0]).chain_update(told).finalize();
-    hex(&digest)
+    RequestHash::of(subject, route, without_pins.as_deref().unwrap_or(body))
 }
 
 fn forget_pins(json: &mut serde_json::Value) {

@@ -9,13 +9,14 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use workflows::act;
 use workflows::dossier::Dossier;
+use workflows::record::Signature;
 
 use super::extract::{Id, Reader};
 use super::view;
 use crate::app::App;
 use crate::error::Error;
 use crate::store::desk::{Ask, Kind};
-use crate::store::list::Transitions;
+use crate::store::list::Moves;
 
 /// One thing that happened.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -45,17 +46,22 @@ pub async fn read(State(app): State<App>, reader: Reader, Id(id): Id) -> Result<
         .await?;
     let (case, context) = desk.case("session")?;
     let mut items = facts(case.dossier(), act::READ_COUNTS.may(context.caller.role));
-    let (_, transitions) = app
+    let (_, (transitions, signatures)) = app
         .engine
-        .list(&reader.envelope, act::READ_FLOOR, &Transitions { session_id: id })
+        .list(&reader.envelope, act::READ_FLOOR, &Moves { session_id: id })
         .await?;
     items.extend(
         transitions
             .iter()
             .map(|row| moment(row.taken_at, "transition", row.id, Some(row.taken_by), row)),
     );
+    items.extend(signatures.iter().map(signed));
     items.sort_by_key(|item| (item.at, item.id));
     Ok(reader.hashed(&Timeline { items }))
+}
+
+fn signed(row: &Signature) -> Moment {
+    moment(row.signed_at, "signature", row.id, Some(row.staff_id), row)
 }
 
 fn moment(at: DateTime<Utc>, kind: &'static str, id: Uuid, by: Option<Uuid>, what: &impl Serialize) -> Moment {
@@ -115,10 +121,6 @@ fn facts(dossier: &Dossier, counts: bool) -> Vec<Moment> {
             )
         }));
     }
-    items.extend(
-        dossier
-            .own_signatures()
-            .map(|row| moment(row.signed_at, "signature", row.id, Some(row.staff_id), row)),
-    );
+    items.extend(dossier.own_signatures().map(signed));
     items
 }

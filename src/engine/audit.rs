@@ -71,7 +71,8 @@ fn sessions(changes: &Changes) -> Vec<Uuid> {
     changes.dossiers().iter().map(|dossier| dossier.session.id).collect()
 }
 
-/// What a judged command changed: of updated rows the columns that differ, of new rows everything they say.
+/// What a judged command changed: of updated rows the columns that differ, of new rows everything they say that the audit row does not say itself
+/// (its casino, its session).
 pub(super) fn of_changes(context: &Context, envelope: &Envelope, act: Act, changes: &Changes) -> AuditRow {
     let (before, after) = told(changes);
     let before = (!before.is_empty()).then_some(Value::Object(before));
@@ -87,8 +88,12 @@ pub(super) fn of_changes(context: &Context, envelope: &Envelope, act: Act, chang
 
 fn told(changes: &Changes) -> (Map<String, Value>, Map<String, Value>) {
     let (before, mut after) = differences(&tables(changes.replaced()), &tables(changes.update()));
+    let session = changes
+        .dossiers()
+        .first()
+        .map(|dossier| Value::from(dossier.session.id.to_string()));
     for (table, rows) in tables(changes.insert()) {
-        let rows: Vec<Value> = rows.into_iter().map(without_nulls).collect();
+        let rows: Vec<Value> = rows.into_iter().map(|row| what_is_new(row, session.as_ref())).collect();
         match after.get_mut(&table).and_then(Value::as_array_mut) {
             Some(known) => known.extend(rows),
             None => {
@@ -144,9 +149,10 @@ fn changed(row: &Value, other: &Value) -> Value {
     )
 }
 
-fn without_nulls(row: Value) -> Value {
+fn what_is_new(row: Value, session: Option<&Value>) -> Value {
     let Value::Object(columns) = row else {
         return row;
     };
-    Value::Object(columns.into_iter().filter(|(_, value)| !value.is_null()).collect())
+    let is_said = |name: &str, value: &Value| value.is_null() || name == "casino_id" || (name == "session_id" && Some(value) == session);
+    Value::Object(columns.into_iter().filter(|(name, value)| !is_said(name, value)).collect())
 }

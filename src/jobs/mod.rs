@@ -20,7 +20,7 @@ use workflows::word::JobKind;
 
 pub use self::runner::{Settings, run};
 use crate::clock::Clock;
-use crate::engine::{Engine, Envelope, Principal, Upkeep};
+use crate::engine::{Engine, Envelope, Principal, RequestHash, Upkeep};
 use crate::error::Error;
 use crate::observe::CorrelationId;
 use crate::store::clockwork::Lease;
@@ -77,8 +77,7 @@ impl Job<'_> {
             principal: Principal::System(self.casino_id),
             correlation: self.correlation.clone(),
             key: step.map(|step| format!("job:{}:{step}", self.run_id)),
-            route: format!("JOB {}", self.kind),
-            body_hash: self.kind.to_string(),
+            request: RequestHash::of("daemon", &format!("JOB {}", self.kind), &[]),
             if_match: None,
         }
     }

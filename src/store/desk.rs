@@ -4,10 +4,12 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait as _, DbBackend, FromQueryResult, Statement};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 use workflows::case::Rows;
 use workflows::dossier::{Dossier, Floor};
 use workflows::record::{Casino, ManualRange, Shift, Slip, Staff};
+use workflows::rundown::hex;
 use workflows::shift_summary::Book;
 use workflows::slip::SlipNumber;
 use workflows::word::SlipKind;
@@ -158,11 +160,26 @@ pub struct Opened {
     pub shift_book: Option<Book>,
 }
 
+/// SHA-256 of a request, in hexadecimal: by whom, on which route, with which body. What a key stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestHash(String);
+
+impl RequestHash {
+    /// No part can be taken for a piece of another: none of the first two holds a zero byte.
+    pub fn of(who: &str, route: &str, body: &[u8]) -> Self {
+        let told = Sha256::new()
+            .chain_update(who)
+            .chain_update([0])
+            .chain_update(route)
+            .chain_update([0]);
+        Self(hex(&told.chain_update(body).finalize()))
+    }
+}
+
 /// The first answer under a key.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Remembered {
-    pub route: String,
-    pub body_hash: String,
+    pub request_hash: RequestHash,
     pub status: u16,
     answer: String,
     pub etag: Option<String>,
@@ -248,8 +265,7 @@ pub struct OutboxRow {
 pub struct AnswerRow {
     pub casino_id: Uuid,
     pub key: String,
-    pub route: String,
-    pub body_hash: String,
+    pub request_hash: RequestHash,
     pub status: u16,
     #[serde(serialize_with = "packed")]
     pub answer: Value,

@@ -8,10 +8,12 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, Query as SeaQuery};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 use workflows::case::Context;
+use workflows::record::{Signature, Transition};
 use workflows::word::{Category, ExceptionStatus, SlipKind, SlipStatus, Status};
 
 use super::Tx;
@@ -273,27 +275,34 @@ impl Query for Audit {
     }
 }
 
-/// The edges one session took.
+/// The edges one session took, and who signed for them.
 #[derive(Clone, Copy, Debug)]
-pub struct Transitions {
+pub struct Moves {
     pub session_id: Uuid,
 }
 
-impl Query for Transitions {
-    type Answer = Vec<workflows::record::Transition>;
+impl Query for Moves {
+    type Answer = (Vec<Transition>, Vec<Signature>);
 
     async fn fetch(&self, tx: &Tx, context: &Context) -> Result<Self::Answer, Error> {
-        use entities::transition::{Column, Entity};
-        let when = Condition::all()
-            .add(Column::CasinoId.eq(context.casino.id))
-            .add(Column::SessionId.eq(self.session_id));
-        let rows = Entity::find()
-            .filter(when)
-            .order_by_asc(Column::Id)
-            .all(tx.connection())
-            .await
-            .map_err(Fault::from)?;
-        let rows = serde_json::to_value(rows).and_then(serde_json::from_value);
-        Ok(rows.map_err(anyhow::Error::from)?)
+        let taken = {
+            use entities::transition::{Column, Entity};
+            let of_session = Column::CasinoId.eq(context.casino.id).and(Column::SessionId.eq(self.session_id));
+            Entity::find().filter(of_session).order_by_asc(Column::Id)
+        };
+        let signed = {
+            use entities::signature::{Column, Entity};
+            let of_session = Column::CasinoId.eq(context.casino.id).and(Column::SubjectId.eq(self.session_id));
+            Entity::find().filter(of_session).order_by_asc(Column::Id)
+        };
+        let taken = taken.all(tx.connection()).await.map_err(Fault::from)?;
+        let signed = signed.all(tx.connection()).await.map_err(Fault::from)?;
+        Ok((records(taken)?, records(signed)?))
     }
+}
+
+/// Rows as the law knows them.
+fn records<R: DeserializeOwned>(rows: Vec<impl Serialize>) -> Result<Vec<R>, Error> {
+    let rows = serde_json::to_value(rows).and_then(serde_json::from_value);
+    Ok(rows.map_err(anyhow::Error::from)?)
 }

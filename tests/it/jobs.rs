@@ -106,8 +106,8 @@ impl House {
         let owner = self.cluster.owner().await;
         let at = self.clock.now() - Duration::from_hours(25);
         let sql = format!(
-            "INSERT INTO idempotency_key (casino_id, key, route, body_hash, status, answer, created_at)
-             SELECT '{casino}', '{}-' || n, 'POST /', 'h', 200, '{{}}', '{at}' FROM generate_series(1, {count}) AS n",
+            "INSERT INTO idempotency_key (casino_id, key, request_hash, status, answer, created_at)
+             SELECT '{casino}', '{}-' || n, sha256('POST /'), 200, '{{}}', '{at}' FROM generate_series(1, {count}) AS n",
             new_id()
         );
         execute(&owner, &sql).await;

@@ -187,8 +187,8 @@ async fn diary(house: &House) {
 /// Answers past their time, so that there is something to do; how many.
 async fn remember(house: &House, casino: uuid::Uuid, so_far: i64) -> i64 {
     let sql = format!(
-        "INSERT INTO idempotency_key (casino_id, key, route, body_hash, status, answer, created_at)
-         SELECT '{casino}', 'old-' || ({so_far} + n), 'POST /', 'h', 200, '{{}}', now() - interval '25 hours' FROM generate_series(1, 1200) AS n
+        "INSERT INTO idempotency_key (casino_id, key, request_hash, status, answer, created_at)
+         SELECT '{casino}', 'old-' || ({so_far} + n), sha256('POST /'), 200, '{{}}', now() - interval '25 hours' FROM generate_series(1, 1200) AS n
          RETURNING key"
     );
     i64::try_from(house.texts(&sql).await.len()).expect("few")

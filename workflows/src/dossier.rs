@@ -60,6 +60,7 @@ pub struct Dossier {
     /// All counts of those removals, superseded ones too.
     pub counts: Vec<SoftCount>,
     pub exceptions: Vec<Exception>,
+    /// Of what lies in the session. Its own moves are signed too, but that makes nobody a party to anything, and they grow with every command.
     pub signatures: Vec<Signature>,
     pub report: Option<Report>,
     /// Who is still rated at the table: slips begun in this session, or handed on to it by a rollover. A forced close leaves its own behind.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use rundown::engine::{Engine, Envelope, Principal, Upkeep};
+use rundown::engine::{Engine, Envelope, Principal, RequestHash, Upkeep};
 use rundown::error::Error;
 use rundown::jobs::Settings;
 use rundown::observe::CorrelationId;
@@ -74,7 +74,7 @@ async fn each_firing_runs_once_while_daemons_are_killed() {
             'terms', (SELECT count(term) - count(DISTINCT term) FROM diary WHERE status = 'running'),
             'removed', (SELECT sum(done) FROM job_run),
             'said', (SELECT sum((outcome->>'removed')::bigint) FROM job_run),
-            'left', (SELECT count(*) FROM idempotency_key WHERE route = 'POST /')) AS json";
+            'left', (SELECT count(*) FROM idempotency_key WHERE request_hash = sha256('POST /'))) AS json";
     let expected = json!({
         "runs": firings, "statuses": ["succeeded"], "firings": [SECONDS], "ends": [1], "ended": firings, "terms": 0,
         "removed": 2 * OLD_ANSWERS, "said": 2 * OLD_ANSWERS, "left": 0,
@@ -208,8 +208,7 @@ async fn whoever_was_thought_dead_and_comes_back_writes_nothing() {
         principal: Principal::System(house.home.casino),
         correlation: CorrelationId::generate(),
         key: None,
-        route: "JOB retention_prune".to_owned(),
-        body_hash: "-".to_owned(),
+        request: RequestHash::of("daemon", "JOB retention_prune", &[]),
         if_match: None,
     };
     let outlived = Outlived {
@@ -238,7 +237,7 @@ async fn whoever_was_thought_dead_and_comes_back_writes_nothing() {
     );
     assert_eq!(house.run(&run).await, before);
     assert_eq!(
-        house.count("idempotency_key WHERE route = 'POST /'").await,
+        house.count("idempotency_key WHERE request_hash = sha256('POST /')").await,
         5,
         "what it did is undone"
     );
