@@ -18,7 +18,6 @@ GRANT UPDATE (seq, published_at, attempts) ON outbox TO rundown_app;
 DROP INDEX outbox_by_resource;
 DROP INDEX outbox_dead;
 DROP INDEX outbox_retrying_due;
-DROP INDEX outbox_failed;
 DROP INDEX outbox_retrying;
 DROP INDEX outbox_fresh;
 CREATE INDEX outbox_unpublished ON outbox (casino_id, position) WHERE published_at IS NULL;

@@ -24,7 +24,6 @@ ALTER TABLE outbox
 DROP INDEX outbox_unpublished;
 CREATE INDEX outbox_fresh ON outbox (casino_id, position) WHERE published_at IS NULL AND dead_at IS NULL AND next_attempt_at IS NULL;
 CREATE INDEX outbox_retrying ON outbox (casino_id, aggregate_id, position) WHERE next_attempt_at IS NOT NULL;
-CREATE INDEX outbox_failed ON outbox (casino_id, aggregate_id, position) WHERE next_attempt_at IS NOT NULL AND attempts > 0;
 CREATE INDEX outbox_retrying_due ON outbox (next_attempt_at, position) WHERE next_attempt_at IS NOT NULL;
 CREATE INDEX outbox_dead ON outbox (casino_id, id) WHERE dead_at IS NOT NULL;
 -- A detail channel is one resource's: its history is found without walking through the casino's.
@@ -84,9 +83,9 @@ CREATE POLICY relay ON event_feed TO CURRENT_USER USING (true) WITH CHECK (true)
 -- What may be published now, in order, and how far every feed goes. Locks nothing and changes nothing.
 --   how_many: at most so many of one casino
 --   answer: events [{id, casino_id, aggregate_id, event, schema_version, payload, channels, correlation_id, attempts, waited, created_at}],
---           behind [{id, until}], heads [{casino_id, last_seq}], next_attempt_ms until the first event that waits is due, null where none does
+--           behind [ids], heads [{casino_id, last_seq}], next_attempt_ms until the first event that waits is due, null where none does
 -- An event stays behind while an earlier one of the same resource waits for its next attempt. Behind a dead letter nothing waits. What is found behind
--- such a one is shown once, to be made to wait as long: a thousand events behind a failure must not be walked over again at every look.
+-- such a one is shown once, to be put off as long: a thousand events behind a failure must not be walked over again at every look.
 -- In plpgsql, and with one plan for every number: asked hundreds of times a second, it must not be planned each time. By the indexes alone: the
 -- plan may be made while the table is empty, and stays.
 CREATE FUNCTION relay_look(how_many int) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER
@@ -104,35 +103,37 @@ BEGIN
             SELECT o.casino_id FROM outbox AS o
              WHERE o.published_at IS NULL AND o.dead_at IS NULL AND o.next_attempt_at IS NULL AND o.casino_id > waiting.casino_id
              ORDER BY o.casino_id LIMIT 1) AS beyond
-    ), seen AS (
-        SELECT fresh.*, (SELECT r.next_attempt_at FROM outbox AS r
-                          WHERE r.next_attempt_at IS NOT NULL AND r.casino_id = fresh.casino_id AND r.aggregate_id = fresh.aggregate_id
-                            AND r.position < fresh.position ORDER BY r.position LIMIT 1) AS behind
-          FROM waiting CROSS JOIN LATERAL (
+    ), candidate AS (
+        SELECT fresh.* FROM waiting CROSS JOIN LATERAL (
             SELECT o.* FROM outbox AS o
              WHERE o.casino_id = waiting.casino_id AND o.published_at IS NULL AND o.dead_at IS NULL AND o.next_attempt_at IS NULL
              ORDER BY o.position LIMIT how_many) AS fresh
         UNION ALL
-        SELECT due.*, (SELECT f.next_attempt_at FROM outbox AS f
-                        WHERE f.next_attempt_at IS NOT NULL AND f.attempts > 0 AND f.casino_id = due.casino_id
-                          AND f.aggregate_id = due.aggregate_id AND f.position < due.position ORDER BY f.position LIMIT 1)
-          FROM (SELECT r.* FROM outbox AS r WHERE r.next_attempt_at <= at ORDER BY r.next_attempt_at, r.position LIMIT how_many) AS due
+        (SELECT r.* FROM outbox AS r WHERE r.next_attempt_at <= at ORDER BY r.next_attempt_at, r.position LIMIT how_many)
+    ), seen AS (
+        -- With the first of its resource that waits before it: the one that failed, or where that is gone, one that was put off behind it.
+        SELECT c.*, ahead.next_attempt_at AS ahead_at, ahead.attempts AS ahead_attempts
+          FROM candidate AS c LEFT JOIN LATERAL (
+            SELECT w.next_attempt_at, w.attempts FROM outbox AS w
+             WHERE w.next_attempt_at IS NOT NULL AND w.casino_id = c.casino_id AND w.aggregate_id = c.aggregate_id AND w.position < c.position
+             ORDER BY w.position LIMIT 1) AS ahead ON true
     )
     SELECT jsonb_build_object(
         'events', COALESCE((SELECT jsonb_agg(jsonb_build_object(
                         'id', e.id, 'casino_id', e.casino_id, 'aggregate_id', e.aggregate_id, 'event', e.event, 'schema_version', e.schema_version,
                         'payload', e.payload, 'channels', e.channels, 'correlation_id', e.correlation_id, 'attempts', e.attempts,
                         'waited', e.next_attempt_at IS NOT NULL, 'created_at', e.created_at)
-                        ORDER BY e.casino_id, e.position) FROM seen AS e WHERE e.behind IS NULL), '[]'),
-        -- Behind one that is due itself it is not worth waiting: that one is among the events.
-        'behind', COALESCE((SELECT jsonb_agg(jsonb_build_object('id', e.id, 'until', e.behind)) FROM seen AS e WHERE e.behind > at), '[]'),
+                        ORDER BY e.casino_id, e.position) FROM seen AS e
+                        WHERE e.ahead_at IS NULL OR (e.ahead_attempts = 0 AND e.ahead_at <= e.next_attempt_at)), '[]'),
+        -- One that is due before what it waits behind is put off too, or it could stand before it for ever.
+        'behind', COALESCE((SELECT jsonb_agg(e.id) FROM seen AS e WHERE e.ahead_at > COALESCE(e.next_attempt_at, at)), '[]'),
         'heads', COALESCE((SELECT jsonb_agg(to_jsonb(f)) FROM event_feed AS f), '[]'),
         'next_attempt_ms', (SELECT GREATEST(0, ceil(extract(epoch FROM r.next_attempt_at - clock_timestamp()) * 1000))::bigint
                               FROM outbox AS r WHERE r.next_attempt_at IS NOT NULL ORDER BY r.next_attempt_at LIMIT 1)));
 END $$;
 
 -- Publishes what was judged sound, and writes down what was not.
---   ask: at, by, sound [{id, casino_id}], unsound [{id, error, pause_ms, dies}], behind [{id, until}]
+--   ask: at, by, sound [{id, casino_id}], unsound [{id, error, pause_ms, dies}], behind [ids]
 --   answer: published [{casino_id, last_seq, events}], busy (some casino's feed was another's at this moment), dead [ids]
 CREATE FUNCTION relay_publish(ask jsonb) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
@@ -178,12 +179,24 @@ BEGIN
           FROM jsonb_to_recordset(ask->'unsound') AS u (id uuid, attempts int, error text, pause_ms bigint, dies boolean)
          -- The attempt that was judged: a second daemon with the same bad news does not count it twice.
          WHERE o.id = u.id AND o.attempts = u.attempts AND o.published_at IS NULL AND o.dead_at IS NULL
-        RETURNING o.id, o.dead_at
+        RETURNING o.id, o.casino_id, o.aggregate_id, o.position, o.next_attempt_at, o.dead_at
+    ), put_off AS (
+        -- What waits behind it waits as long: all that wait of one resource are due at one time, and so go in the order of writing.
+        UPDATE outbox AS w SET next_attempt_at = f.next_attempt_at FROM fallen AS f
+         WHERE f.next_attempt_at IS NOT NULL AND w.next_attempt_at IS NOT NULL
+           AND w.casino_id = f.casino_id AND w.aggregate_id = f.aggregate_id AND w.position > f.position
     )
     SELECT COALESCE(jsonb_agg(fallen.id) FILTER (WHERE fallen.dead_at IS NOT NULL), '[]') INTO dead FROM fallen;
+    -- Until when, what is ahead says now, and not what it said at the look. Another daemon may be doing the same.
     IF ask->'behind' <> '[]' THEN
-        UPDATE outbox AS o SET next_attempt_at = b.until FROM jsonb_to_recordset(ask->'behind') AS b (id uuid, until timestamptz)
-         WHERE o.id = b.id AND o.published_at IS NULL AND o.dead_at IS NULL;
+        UPDATE outbox AS o SET next_attempt_at = b.until
+          FROM (SELECT x.id, (SELECT w.next_attempt_at FROM outbox AS w
+                               WHERE w.next_attempt_at IS NOT NULL AND w.casino_id = x.casino_id AND w.aggregate_id = x.aggregate_id
+                                 AND w.position < x.position ORDER BY w.position LIMIT 1) AS until
+                  FROM outbox AS x
+                 WHERE x.id = ANY (ARRAY(SELECT jsonb_array_elements_text(ask->'behind')::uuid)) AND x.published_at IS NULL AND x.dead_at IS NULL
+                 ORDER BY x.id FOR UPDATE SKIP LOCKED) AS b
+         WHERE o.id = b.id AND (o.next_attempt_at IS NULL OR o.next_attempt_at < b.until);
     END IF;
     RETURN jsonb_build_object('published', published, 'busy', busy, 'dead', dead);
 END $$;

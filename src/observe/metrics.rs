@@ -102,7 +102,7 @@ fn describe() {
         (AUDIT_ROWS_WAITING, "Audit rows that wait for their seal"),
         (AUDIT_OLDEST_SECONDS, "Age of the oldest audit row that waits for its seal"),
         (OUTBOX_WAITING, "Events that wait to be published"),
-        (OUTBOX_RETRYING, "Events that wait for another attempt"),
+        (OUTBOX_RETRYING, "Events that wait for another attempt, or behind one that does"),
         (OUTBOX_DEAD, "Events that were given up and not sent back"),
         (OUTBOX_OLDEST_SECONDS, "Age of the oldest event that waits to be published"),
         (SSE_SUBSCRIBERS, "Live streams open at this daemon"),

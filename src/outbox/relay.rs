@@ -23,7 +23,7 @@ use crate::clock;
 use crate::observe::metrics;
 use crate::store::fault::Fault;
 use crate::store::feed::Head;
-use crate::store::relay::{Behind, Judged, Sound, Stamped, Told, Unpublished, Unsound};
+use crate::store::relay::{Judged, Sound, Stamped, Told, Unpublished, Unsound};
 
 /// Two looks are never closer than this where the first has seen everything: on a busy floor one turn serves several commands.
 const LOOK_APART: Duration = Duration::from_millis(4);
@@ -116,7 +116,7 @@ impl Relay {
         Ok(if is_all { Turn::Done(wait) } else { Turn::Again })
     }
 
-    async fn publish(&self, events: Vec<Unpublished>, behind: Vec<Behind>) -> Result<Told, Fault> {
+    async fn publish(&self, events: Vec<Unpublished>, behind: Vec<Uuid>) -> Result<Told, Fault> {
         let mut verdict = Verdict {
             behind,
             ..Verdict::default()
@@ -163,7 +163,7 @@ impl Relay {
         Ok(all)
     }
 
-    async fn write(&self, sound: &[&Unpublished], unsound: &[Unsound], behind: &[Behind]) -> Result<Told, Fault> {
+    async fn write(&self, sound: &[&Unpublished], unsound: &[Unsound], behind: &[Uuid]) -> Result<Told, Fault> {
         let at = self.outbox.clock.now();
         let judged = Judged {
             at,
@@ -230,7 +230,7 @@ struct Verdict<'a> {
     /// Resources of which an earlier event is unsound: the order among their events is kept.
     blocked: HashSet<(Uuid, Uuid)>,
     /// What was seen to wait behind an event already.
-    behind: Vec<Behind>,
+    behind: Vec<Uuid>,
 }
 
 impl Verdict<'_> {

@@ -15,8 +15,8 @@ use super::feed::{Head, Published};
 pub struct Look {
     /// By casino, and within it in the order of writing.
     pub events: Vec<Unpublished>,
-    /// Events of a resource that has one waiting for its next attempt.
-    pub behind: Vec<Behind>,
+    /// Events of a resource that has an earlier one waiting for its next attempt: to be put off as long.
+    pub behind: Vec<Uuid>,
     /// How far every feed goes.
     pub heads: Vec<Head>,
     /// Until the next event is due that waits.
@@ -40,13 +40,6 @@ pub struct Unpublished {
     pub created_at: DateTime<Utc>,
 }
 
-/// An event that waits as long as the one before it.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-pub struct Behind {
-    pub id: Uuid,
-    pub until: DateTime<Utc>,
-}
-
 /// What the relay found of the events it looked at.
 #[derive(Debug, Serialize)]
 pub struct Judged {
@@ -55,7 +48,7 @@ pub struct Judged {
     pub by: Uuid,
     pub sound: Vec<Sound>,
     pub unsound: Vec<Unsound>,
-    pub behind: Vec<Behind>,
+    pub behind: Vec<Uuid>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]

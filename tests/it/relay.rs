@@ -269,7 +269,8 @@ async fn what_waits_behind_a_failure_costs_no_look_and_goes_in_order() {
     first.stop().await;
 
     let mended = format!("ALTER TABLE outbox DISABLE TRIGGER guard; UPDATE outbox SET payload = payload || '{{\"table_id\": \"{sick}\"}}' WHERE id = '{}';
-                          ALTER TABLE outbox ENABLE TRIGGER guard; UPDATE outbox SET next_attempt_at = now() WHERE next_attempt_at IS NOT NULL", poison.id);
+                          ALTER TABLE outbox ENABLE TRIGGER guard; UPDATE outbox SET next_attempt_at = now() - CASE attempts WHEN 0 THEN interval '2 s' ELSE interval '1 s' END
+                           WHERE next_attempt_at IS NOT NULL", poison.id);
     house.owner_does(&mended).await;
     let second = Publisher::of(&house);
     until("all is published", || is_published(&house)).await;
