@@ -5,6 +5,7 @@
 --   RD004 no such move           RD005 version must rise     RD006 final, immutable
 --   RD007 no active staff row to take the tenant context from
 --   RD008 the lease of a job's run is another's
+--   23503 as of a foreign key: what evidence names is not there (evidence_of)
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- The application role. It logs in, owns nothing and cannot step over row security; the owner role only migrates.
@@ -102,7 +103,7 @@ BEGIN
         CREATE FUNCTION %1$I() RETURNS trigger LANGUAGE plpgsql AS $body$
         BEGIN
             IF EXISTS (SELECT FROM written AS w
-                        WHERE (SELECT s.id FROM public.staff AS s WHERE s.casino_id = w.casino_id AND s.id = w.%3$I) IS NULL) THEN
+                        WHERE (SELECT s.id FROM public.staff AS s WHERE s.casino_id = w.casino_id AND s.id = w.%2$I) IS NULL) THEN
                 PERFORM public.refused(TG_TABLE_NAME, '23503', '%1$s', 'it names nobody of this casino');
             END IF;
             IF EXISTS (SELECT FROM written AS w
@@ -113,7 +114,7 @@ BEGIN
             END IF;
             RETURN NULL;
         END $body$
-        $function$, relation || '_evidence_of', relation, person);
+        $function$, relation || '_evidence_of', person);
     EXECUTE format($trigger$
         CREATE TRIGGER evidence_of AFTER INSERT ON %1$s REFERENCING NEW TABLE AS written FOR EACH STATEMENT EXECUTE FUNCTION %2$I()
         $trigger$, relation, relation || '_evidence_of');
@@ -234,6 +235,10 @@ CREATE FUNCTION guard_staff() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.version < OLD.version THEN
         PERFORM refused(TG_TABLE_NAME, 'RD005', 'version_rises', 'the version never falls');
+    END IF;
+    -- Evidence names people without a foreign key (evidence_of).
+    IF (NEW.id, NEW.casino_id) IS DISTINCT FROM (OLD.id, OLD.casino_id) THEN
+        PERFORM refused(TG_TABLE_NAME, 'RD003', 'staff_identity', 'a person keeps their id and casino');
     END IF;
     IF (OLD.role = 'system') <> (NEW.role = 'system') THEN
         PERFORM refused(TG_TABLE_NAME, 'RD004', 'staff_system_is_nobody', 'the role system is neither given nor taken');

@@ -41,7 +41,7 @@ pub struct AuditRow {
     session_id: Option<Uuid>,
     /// By table: of changed rows the columns that differ, as they were.
     dto_before: Option<Value>,
-    /// By table: the same as they are, and new rows whole.
+    /// By table: the same as they are, and new rows, without `casino_id` and without `session_id` where they are this row's own.
     dto_after: Option<Value>,
     correlation_id: String,
 }

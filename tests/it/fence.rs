@@ -328,14 +328,14 @@ async fn no_row_can_point_across_the_fence() {
     let (home, other) = (&furnished.house.home, &furnished.house.other);
     let app = furnished.house.cluster.app().await;
     let tx = standing_in(&app, Some(home.casino)).await;
-    let session = |table: Uuid, by: Uuid| {
+    let session_of = |casino: Uuid, table: Uuid, by: Uuid| {
         format!(
             "INSERT INTO table_inventory_session (id, casino_id, table_id, gaming_day, status, bank_mode, created_by)
-             VALUES ('{}', '{}', '{table}', '2026-03-06', 'READY_TO_OPEN', 'INVENTORY_COUNT', '{by}')",
+             VALUES ('{}', '{casino}', '{table}', '2026-03-06', 'READY_TO_OPEN', 'INVENTORY_COUNT', '{by}')",
             new_id(),
-            home.casino
         )
     };
+    let session = |table: Uuid, by: Uuid| session_of(home.casino, table, by);
     let (table, by) = (home.tables["BJ-03"], home.staff["PB-01"]);
     assert_eq!(
         try_out(&tx, &session(table, by)).await,
@@ -352,7 +352,54 @@ async fn no_row_can_point_across_the_fence() {
         Err("23503".to_owned()),
         "a foreign person"
     );
+    // Evidence has no keys of its own: the trigger of the statement stands for them, before the application and before the owner.
+    let owner = furnished.house.cluster.owner().await;
+    let as_owner = standing_in(&owner, Some(home.casino)).await;
+    let theirs = session_of(other.casino, other.tables["BJ-03"], other.staff["PB-01"]);
+    furnished.house.owner_does(&theirs).await;
+    let sessions = |casino: Uuid| format!("SELECT id::text FROM table_inventory_session WHERE casino_id = '{casino}' LIMIT 1");
+    let own = furnished.house.texts(&sessions(home.casino)).await.remove(0);
+    let foreign = furnished.house.texts(&sessions(other.casino)).await.remove(0);
+    for tx in [&tx, &as_owner] {
+        for (table, columns) in EVIDENCE {
+            let row = |session: &str, person: Uuid| {
+                let of = columns.replace("$session", session).replace("$person", &person.to_string());
+                format!(
+                    "INSERT INTO {table} SELECT * FROM jsonb_populate_record(NULL::{table}, '{{\"id\": \"{}\", \"casino_id\": \"{}\", {of}}}')",
+                    new_id(),
+                    home.casino
+                )
+            };
+            assert_eq!(try_out(tx, &row(&own, by)).await, Ok(1), "{table}: the row is sound");
+            let refused = Err("23503".to_owned());
+            assert_eq!(try_out(tx, &row(&foreign, by)).await, refused, "{table}: a foreign session");
+            assert_eq!(
+                try_out(tx, &row(&own, other.staff["PB-01"])).await,
+                refused,
+                "{table}: a foreign person"
+            );
+            assert_eq!(try_out(tx, &row(&own, new_id())).await, refused, "{table}: nobody");
+        }
+    }
+    let moves = format!("UPDATE staff SET id = '{}' WHERE id = '{}'", new_id(), home.staff["SYSTEM"]);
+    assert_eq!(try_out(&as_owner, &moves).await, Err("RD003".to_owned()), "a person keeps their id");
 }
+
+/// The tables of evidence, and a row of each.
+const EVIDENCE: [(&str, &str); 3] = [
+    (
+        "audit_log",
+        r#""ts": "2026-03-06T20:00:00Z", "actor_id": "$person", "domain": "session", "action": "open", "session_id": "$session", "correlation_id": "c""#,
+    ),
+    (
+        "signature",
+        r#""session_id": "$session", "subject_kind": "session", "subject_id": "$session", "act": "session.open", "staff_id": "$person", "role": "pit_boss", "method": "bearer", "signed_at": "2026-03-06T20:00:00Z""#,
+    ),
+    (
+        "session_transition",
+        r#""session_id": "$session", "verb": "open", "from_status": "OPENING", "to_status": "OPEN", "trigger": "command", "taken_by": "$person", "taken_at": "2026-03-06T20:00:00Z""#,
+    ),
+];
 
 #[tokio::test]
 async fn the_fence_is_whole_and_the_application_role_stands_inside_it() {
@@ -380,6 +427,7 @@ async fn the_fence_is_whole_and_the_application_role_stands_inside_it() {
         "SELECT fence('staff')",
         "SELECT append_only('staff')",
         "SELECT never_deleted('staff')",
+        "SELECT evidence_of('staff', 'id')",
         "SET SESSION AUTHORIZATION rundown",
         "SET ROLE rundown",
     ] {

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use workflows::case::Changes;
 use workflows::dossier::{Dossier, Floor, OpenRatingSlip, Predecessor};
 use workflows::record::{Drop, DropBox, Exception, Report, Session, Signature, Slip, Snapshot, SoftCount, Table};
-use workflows::word::{Category, CloseReason, ExceptionStatus, SlipStatus, Status};
+use workflows::word::{Category, CloseReason, ExceptionStatus, SlipStatus, Status, SubjectKind};
 
 #[derive(Clone, Default, PartialEq)]
 pub struct Store {
@@ -49,7 +49,10 @@ impl Store {
                 slip.session_id != id && drops.iter().filter(own).any(|drop| lies_in(slip, drop))
             }),
             counts: of(&self.counts, |count| counted.contains(&count.drop_event_id)),
-            signatures: of(&self.signatures, |row| row.session_id == Some(id) || slip_of_it(row.subject_id)),
+            // As it is read of the database: without who moved the session.
+            signatures: of(&self.signatures, |row| {
+                row.subject_kind != SubjectKind::Session && (row.session_id == Some(id) || slip_of_it(row.subject_id))
+            }),
             exceptions,
             report: self.reports.iter().find(|report| report.session_id == id).cloned(),
             rating_slips: self.seated_in(&session),
@@ -323,5 +326,7 @@ fn stripped<T: serde::Serialize>(row: &T) -> serde_json::Value {
 
 /// A slip that passed on brings what was signed of it before: it is read with the session, and not said by it.
 fn signed_here(dossier: &Dossier) -> Vec<Signature> {
-    of(&dossier.signatures, |row| row.session_id == Some(dossier.session.id))
+    of(&dossier.signatures, |row| {
+        row.session_id == Some(dossier.session.id) && row.subject_kind != SubjectKind::Session
+    })
 }
