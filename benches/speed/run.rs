@@ -36,7 +36,7 @@ const SETTLES: Duration = Duration::from_secs(2);
 const BURIED: Duration = Duration::from_millis(300);
 /// How long the relay may take for what one sample has written.
 const PUBLISHED: Duration = Duration::from_mins(1);
-const WAITING: &str = "SELECT count(*) FROM outbox WHERE published_at IS NULL";
+const WAITING: &str = "SELECT count(*) FROM outbox WHERE published_at IS NULL AND dead_at IS NULL";
 const JOB_MAY_TAKE: Duration = Duration::from_mins(5);
 
 #[expect(clippy::print_stdout, reason = "the table is what was asked for")]
@@ -241,8 +241,8 @@ impl<'a> Bench<'a> {
         let done = limit::run(&self.meter.binaries, &self.dir, &ground, shape, connections, self.settings.seconds)?;
         // The server adds up a backend's time when it has buried it.
         tokio::time::sleep(BURIED).await;
-        drop(halted);
         let spent = self.meter.since(&mark).await?;
+        drop(halted);
         let moved = number(&self.owner, &versions).await? - before;
         ensure!(
             (moved - done.transactions).abs() < 0.5,

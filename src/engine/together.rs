@@ -57,7 +57,7 @@ struct Waiting {
     key: Option<String>,
     at: DateTime<Utc>,
     ask: Ask,
-    turn: oneshot::Sender<Option<(Opened, Place)>>,
+    seat: oneshot::Sender<Option<(Opened, Place)>>,
 }
 
 /// A command's part in a transaction: its own, or a place in a common one. Left without a word, it keeps nothing.
@@ -146,7 +146,7 @@ impl Together {
             return None;
         }
         let casino = *held(&self.homes).get(subject)?;
-        let (turn, my_turn) = oneshot::channel();
+        let (seat, my_seat) = oneshot::channel();
         self.join(Waiting {
             casino,
             subject: subject.clone(),
@@ -154,9 +154,9 @@ impl Together {
             key: envelope.key.clone(),
             at,
             ask: command.ask.clone(),
-            turn,
+            seat,
         });
-        my_turn.await.ok().flatten()
+        my_seat.await.ok().flatten()
     }
 
     pub(super) fn under_way(&self) -> UnderWay<'_> {
@@ -228,11 +228,14 @@ impl Drop for Gathering<'_> {
     /// Whoever waits still goes by themselves: under the lock, so that nobody joins a queue no one will look at.
     fn drop(&mut self) {
         if std::thread::panicking() {
-            tracing::error!("a gathering panicked: from now on commands go by themselves");
+            tracing::error!("a gathering panicked: without the last of them commands go by themselves");
         }
         let mut queue = held(&self.0.waiting);
         if self.0.running.fetch_sub(1, Ordering::SeqCst) == 1 {
             queue.clear();
+        } else {
+            // It may have been woken for those who wait.
+            self.0.bell.notify_one();
         }
     }
 }
@@ -261,7 +264,7 @@ impl Engine {
         }
     }
 
-    /// Begun before the turn comes, which delays nobody. None where another has taken all.
+    /// Begun before the turn comes, so that nobody waits for that. None where another has taken all meanwhile: a transaction of nothing.
     async fn seat_all(&self) -> Result<Option<(Tx, Vec<Served>)>, Error> {
         let begun = self.db.begin().await;
         let _turn = self.together.turn.lock().await;
@@ -296,7 +299,7 @@ async fn seated(tx: &Tx, going: Vec<Waiting>) -> Result<Vec<Served>, Error> {
             (opened, Place { writing, outcome })
         });
         // One that has gone away keeps nothing: its place goes with it.
-        waiting.turn.send(place).ok();
+        waiting.seat.send(place).ok();
     }
     Ok(served)
 }
