@@ -130,7 +130,8 @@ impl<'a> Bench<'a> {
         note(&format!("{} tables in play, and as many for the limit", self.settings.live));
         let table = self.casino.played[0].clone();
         let live = self.play_one(Work::Open(table)).await?;
-        self.casino.load_live(&self.owner, &live).await
+        self.casino.load_live(&self.owner, &live).await?;
+        casino::say(&self.owner, &limit::functions(self.casino.id)).await
     }
 
     /// History behind them, copied from a session played for it.
@@ -234,7 +235,6 @@ impl<'a> Bench<'a> {
             self.casino.live_session(2 * live - 1)?
         );
         self.settled().await?;
-        casino::say(&self.owner, &limit::functions(self.casino.id)).await?;
         let (before, mark) = (number(&self.owner, &versions).await?, self.meter.mark().await?);
         // Nothing is published while the limit is measured: Postgres is all its own.
         let halted = self.daemon.as_ref().context("a daemon")?.halted()?;

@@ -214,7 +214,8 @@ fn envelope(parts: &Parts, subject: String, body: &[u8]) -> Result<Envelope, Err
     })
 }
 
-/// What a request is compared by under its `Idempotency-Key`: who sent it, where, and what. PINs are left out: a stored hash of a body would give four digits away.
+/// What a request is compared by under its `Idempotency-Key`: who sent it, where, and what. PINs are left out: a stored hash of a body would give
+/// four digits away.
 fn fingerprint(subject: &str, route: &str, body: &[u8]) -> RequestHash {
     let without_pins = serde_json::from_slice::<serde_json::Value>(body).map(|mut json| {
         forget_pins(&mut json);

@@ -138,15 +138,9 @@ impl Relay {
     }
 
     /// Finds the event that the database refuses. The others of the batch must not wait for it.
-    async fn publish_singly(&self, batch: Verdict<'_>) -> Result<Told, Fault> {
+    async fn publish_singly(&self, mut verdict: Verdict<'_>) -> Result<Told, Fault> {
         let mut all = Told::default();
-        let mut verdict = Verdict {
-            unsound: batch.unsound,
-            blocked: batch.blocked,
-            behind: batch.behind,
-            sound: Vec::new(),
-        };
-        for event in batch.sound {
+        for event in std::mem::take(&mut verdict.sound) {
             if verdict.waits(event) {
                 continue;
             }

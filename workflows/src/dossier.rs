@@ -204,8 +204,8 @@ impl Dossier {
         counted.sum()
     }
 
-    /// What was signed in this session beside its moves, and of its slips before they came to it. What [`signatures`](Self::signatures) hold beside that was signed of
-    /// slips that went on to another session: it binds whoever judges an exception about them, and nobody else.
+    /// What was signed in this session except its moves, and of its slips before they came to it. What [`signatures`](Self::signatures) hold beside
+    /// that was signed of slips that went on to another session: it binds whoever judges an exception about them, and nobody else.
     pub fn own_signatures(&self) -> impl Iterator<Item = &Signature> {
         self.signatures
             .iter()
