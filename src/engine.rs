@@ -42,6 +42,7 @@ use crate::store::clockwork::Lease;
 pub use crate::store::desk::RequestHash;
 use crate::store::desk::{AnswerRow, Ask, Kind, Opened, Opening, OutboxRow, Remembered, Writing};
 use crate::store::list::Query;
+use crate::store::packed::Packed;
 use crate::store::setup::Setup;
 use crate::store::{Db, Tx};
 
@@ -57,11 +58,16 @@ pub struct Envelope {
     pub principal: Principal,
     pub correlation: CorrelationId,
     /// `Idempotency-Key`.
-    pub key: Option<String>,
-    /// What is asked, as a key remembers it.
-    pub request: RequestHash,
+    pub key: Option<Key>,
     /// The version `If-Match` names.
     pub if_match: Option<i64>,
+}
+
+/// A key, and the request it stands for.
+#[derive(Clone, Debug)]
+pub struct Key {
+    pub name: String,
+    pub request: RequestHash,
 }
 
 /// Who asks: a person whose token was verified, or the daemon itself for one casino. No request can name the second.
@@ -71,6 +77,12 @@ pub enum Principal {
     Subject(String),
     /// The casino's own `system` staff row: jobs. It signs nothing.
     System(Uuid),
+}
+
+impl Envelope {
+    pub fn key_name(&self) -> Option<&str> {
+        self.key.as_ref().map(|key| key.name.as_str())
+    }
 }
 
 /// What a command is, before anything is known of the world.
@@ -191,7 +203,6 @@ impl Engine {
     where
         T: Send,
     {
-        let _under_way = self.together.under_way();
         let (opened, seat) = self.sit_down(envelope, command, attempt).await?;
         may(envelope, &opened, command.act)?;
         if let Some(first) = &opened.replay {
@@ -224,7 +235,7 @@ impl Engine {
         Ok(answer)
     }
 
-    /// A desk: among others where there is a crowd, and by itself otherwise, or when that has failed.
+    /// A desk: among others where that may be, and by itself otherwise, or when it has failed.
     async fn sit_down(&self, envelope: &Envelope, command: &Command, attempt: u32) -> Result<(Opened, Seat), Error> {
         if attempt == 1
             && self.lease.is_none()
@@ -328,7 +339,7 @@ impl Engine {
             },
             correlation_id: envelope.correlation.as_str(),
             lease: self.lease.as_ref(),
-            key: envelope.key.as_deref().filter(|_| lock),
+            key: envelope.key_name().filter(|_| lock),
             lock,
             at: self.clock.now(),
             ask,
@@ -374,13 +385,13 @@ fn may(envelope: &Envelope, opened: &Opened, act: Act) -> Result<(), Error> {
 
 /// The first answer again, if it is the same request. Looked up before any state is judged.
 fn replay(envelope: &Envelope, first: &Remembered) -> Result<Answer, Error> {
-    if first.request_hash != envelope.request {
+    if envelope.key.as_ref().map(|key| &key.request) != Some(&first.request_hash) {
         return Err(Error::IdempotencyConflict);
     }
     let status = StatusCode::from_u16(first.status).unwrap_or(StatusCode::OK);
     Ok(Answer {
         status,
-        body: first.answer()?,
+        body: first.answer.value()?,
         etag: first.etag.clone(),
         replayed: true,
     })
@@ -449,12 +460,13 @@ fn outbox(context: &Context, envelope: &Envelope, events: &[Event]) -> Vec<Outbo
 }
 
 fn remembered(envelope: &Envelope, context: &Context, answer: &Answer) -> Option<AnswerRow> {
+    let key = envelope.key.clone()?;
     Some(AnswerRow {
         casino_id: context.casino.id,
-        key: envelope.key.clone()?,
-        request_hash: envelope.request.clone(),
+        key: key.name,
+        request_hash: key.request,
         status: answer.status.as_u16(),
-        answer: answer.body.clone(),
+        answer: Packed::of(&answer.body),
         etag: answer.etag.clone(),
         created_at: context.at,
     })

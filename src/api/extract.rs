@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::engine::{Envelope, Principal, RequestHash};
+use crate::engine::{Envelope, Key, Principal, RequestHash};
 use crate::error::Error;
 use crate::observe::CorrelationId;
 
@@ -205,11 +205,15 @@ fn envelope(parts: &Parts, subject: String, body: &[u8]) -> Result<Envelope, Err
         .get::<CorrelationId>()
         .cloned()
         .unwrap_or_else(CorrelationId::generate);
-    Ok(Envelope {
+    // Only what is asked under a key is ever compared.
+    let key = key(&parts.headers)?.map(|name| Key {
+        name,
         request: fingerprint(&subject, &format!("{} {}", parts.method, parts.uri.path()), body),
+    });
+    Ok(Envelope {
         principal: Principal::Subject(subject),
         correlation,
-        key: key(&parts.headers)?,
+        key,
         if_match: if_match(&parts.headers)?,
     })
 }

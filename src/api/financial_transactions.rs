@@ -43,7 +43,7 @@ pub async fn list(State(app): State<App>, reader: Reader, Params(filter): Params
 /// Enters a transaction, or a row that sets one right. Its key is kept for ever: the same again is answered by the row it made.
 #[utoipa::path(post, path = "/financial-transactions", tag = "neighbours", request_body = NewTransaction, responses((status = 201, body = Transaction)))]
 pub async fn record(State(app): State<App>, Keyed(posted): Keyed<NewTransaction>) -> Result<Answer, Error> {
-    let key = posted.envelope.key.clone();
+    let key = posted.envelope.key_name().map(ToOwned::to_owned);
     let change = Setup::Neighbour(Box::new(Neighbour::RecordTransaction { new: posted.body, key }));
     app.engine.change(&posted.envelope, act::RECORD_TRANSACTION, &change).await
 }

@@ -59,7 +59,7 @@ pub async fn draw(State(app): State<App>, Id(id): Id, Keyed(posted): Keyed<Layou
 /// and reported.
 #[utoipa::path(post, path = "/floor-layouts/{id}/activate", tag = "neighbours", params(("id" = Uuid, Path)), request_body = LayoutActivation, responses((status = 200, body = Activation)))]
 pub async fn activate(State(app): State<App>, Id(id): Id, Keyed(posted): Keyed<LayoutActivation>) -> Result<Answer, Error> {
-    let key = posted.envelope.key.clone();
+    let key = posted.envelope.key_name().map(ToOwned::to_owned);
     let change = Setup::Neighbour(Box::new(Neighbour::ActivateLayout {
         layout_id: id,
         ask: posted.body,

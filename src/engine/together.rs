@@ -26,27 +26,61 @@ use crate::store::desk::{Ask, Opened, Opening, Writing};
 pub const GATHERINGS: usize = 2;
 /// Commands in one of them. With more the first would wait too long for the last.
 const SEATS: usize = 32;
-/// Commands under way that each get a transaction of their own: where there is no crowd nobody is asked to wait for one.
-const NO_CROWD: usize = 1;
-/// So few of a crowd wait a moment for company: a transaction costs three commands nearly what it costs eight.
-const FEW: usize = 8;
-const MOMENT: Duration = Duration::from_millis(2);
+/// How long those who are there wait for company: a transaction costs eight commands nearly what it costs sixteen.
+const MOMENT: Duration = Duration::from_millis(4);
 /// Callers whose casino is remembered.
 const HOMES: usize = 10_000;
 
 /// Where commands gather.
 #[derive(Default)]
 pub(super) struct Together {
-    waiting: Mutex<VecDeque<Waiting>>,
+    waiting: Mutex<Waitlist>,
+    /// Rung for who comes where nobody is about to take them along.
     bell: Notify,
+    /// Rung for who comes while company gathers.
+    joined: Notify,
     /// Whose turn it is to take those who wait, and to read for them.
     turn: tokio::sync::Mutex<()>,
-    /// Commands under way that could go with others.
-    under_way: AtomicUsize,
     /// Gatherings that run. Where there is none, nobody waits.
     running: AtomicUsize,
     /// The casino a subject belonged to when it last asked: who is worth seating together. Whose casino it is, Postgres says.
     homes: Mutex<HashMap<String, Uuid>>,
+}
+
+/// Those who wait for their turn.
+#[derive(Default)]
+struct Waitlist {
+    queue: VecDeque<Waiting>,
+    /// Somebody has the turn, and waits for more to come.
+    gathers: bool,
+    /// How many went in each of the last two.
+    went: [usize; 2],
+}
+
+impl Waitlist {
+    /// Whether those who are here wait for more: as many as went a moment ago are likely to come again. Nobody waits for a crowd that is not there.
+    fn lacks_company(&self) -> bool {
+        let crowd = self.went[0].max(self.went[1]);
+        (1..crowd).contains(&self.queue.len())
+    }
+
+    /// All of the first one's casino, in the order they came, as far as there are seats.
+    fn take(&mut self) -> Vec<Waiting> {
+        let Some(casino) = self.queue.front().map(|first| first.casino) else {
+            return Vec::new();
+        };
+        let (mut going, mut staying) = (Vec::new(), VecDeque::new());
+        for waiting in self.queue.drain(..) {
+            if waiting.casino == casino && going.len() < SEATS {
+                going.push(waiting);
+            } else {
+                staying.push_back(waiting);
+            }
+        }
+        self.queue = staying;
+        self.went = [going.len(), self.went[0]];
+        going
+    }
 }
 
 /// A command that waits for its turn.
@@ -115,15 +149,6 @@ impl Place {
     }
 }
 
-/// Counts a command for as long as it is under way.
-pub(super) struct UnderWay<'a>(&'a AtomicUsize);
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Together {
     /// Remembers where a caller belongs.
     pub(super) fn belongs(&self, subject: &str, casino: Uuid) {
@@ -137,12 +162,12 @@ impl Together {
         homes.insert(subject.to_owned(), casino);
     }
 
-    /// A desk among others, if there is a crowd and this command may sit in it. None: it goes by itself.
+    /// A desk among others, if this command may sit there. None: it goes by itself.
     pub(super) async fn seat(&self, envelope: &Envelope, command: &Command, at: DateTime<Utc>) -> Option<(Opened, Place)> {
         let Principal::Subject(subject) = &envelope.principal else {
             return None;
         };
-        if !command.ask.is_plain() || !command.pins.is_empty() || self.under_way.load(Ordering::Relaxed) <= NO_CROWD {
+        if !command.ask.is_plain() || !command.pins.is_empty() {
             return None;
         }
         let casino = *held(&self.homes).get(subject)?;
@@ -151,7 +176,7 @@ impl Together {
             casino,
             subject: subject.clone(),
             correlation_id: envelope.correlation.as_str().to_owned(),
-            key: envelope.key.clone(),
+            key: envelope.key_name().map(ToOwned::to_owned),
             at,
             ask: command.ask.clone(),
             seat,
@@ -159,29 +184,20 @@ impl Together {
         my_seat.await.ok().flatten()
     }
 
-    pub(super) fn under_way(&self) -> UnderWay<'_> {
-        self.under_way.fetch_add(1, Ordering::Relaxed);
-        UnderWay(&self.under_way)
-    }
-
     /// Dropped at once where nobody would come for it.
     fn join(&self, waiting: Waiting) {
-        let mut queue = held(&self.waiting);
+        let mut waitlist = held(&self.waiting);
         if self.running.load(Ordering::SeqCst) > 0 {
-            queue.push_back(waiting);
-            drop(queue);
-            self.bell.notify_one();
+            waitlist.queue.push_back(waiting);
+            let bell = if waitlist.gathers { &self.joined } else { &self.bell };
+            bell.notify_one();
         }
     }
 
     /// Waits until there is somebody to take along; false where it is time to stop.
     async fn somebody_waits(&self, stopping: &CancellationToken) -> bool {
         while !stopping.is_cancelled() {
-            let here = held(&self.waiting).len();
-            if here > 0 {
-                if here < FEW {
-                    tokio::time::sleep(MOMENT).await;
-                }
+            if !held(&self.waiting).queue.is_empty() {
                 return true;
             }
             tokio::select! {
@@ -192,22 +208,25 @@ impl Together {
         false
     }
 
-    /// The next who go together: all of the first one's casino, in the order they came.
-    fn next(&self) -> Vec<Waiting> {
-        let mut queue = held(&self.waiting);
-        let Some(casino) = queue.front().map(|first| first.casino) else {
-            return Vec::new();
+    /// The next who go together, when their company is there or has not come. Only for who has the turn.
+    async fn next(&self) -> Vec<Waiting> {
+        let is_lacking = || {
+            let mut waitlist = held(&self.waiting);
+            waitlist.gathers = waitlist.lacks_company();
+            waitlist.gathers
         };
-        let (mut going, mut staying) = (Vec::new(), VecDeque::new());
-        for waiting in queue.drain(..) {
-            if waiting.casino == casino && going.len() < SEATS {
-                going.push(waiting);
-            } else {
-                staying.push_back(waiting);
+        let company = async {
+            while is_lacking() {
+                self.joined.notified().await;
             }
-        }
-        *queue = staying;
-        if !queue.is_empty() {
+        };
+        // Whoever has not come by then is not waited for.
+        tokio::time::timeout(MOMENT, company).await.ok();
+
+        let mut waitlist = held(&self.waiting);
+        waitlist.gathers = false;
+        let going = waitlist.take();
+        if !waitlist.queue.is_empty() {
             self.bell.notify_one();
         }
         going
@@ -230,9 +249,10 @@ impl Drop for Gathering<'_> {
         if std::thread::panicking() {
             tracing::error!("a gathering panicked: without the last of them commands go by themselves");
         }
-        let mut queue = held(&self.0.waiting);
+        let mut waitlist = held(&self.0.waiting);
+        waitlist.gathers = false;
         if self.0.running.fetch_sub(1, Ordering::SeqCst) == 1 {
-            queue.clear();
+            waitlist.queue.clear();
         } else {
             // It may have been woken for those who wait.
             self.0.bell.notify_one();
@@ -268,7 +288,7 @@ impl Engine {
     async fn seat_all(&self) -> Result<Option<(Tx, Vec<Served>)>, Error> {
         let begun = self.db.begin().await;
         let _turn = self.together.turn.lock().await;
-        let going = self.together.next();
+        let going = self.together.next().await;
         if going.is_empty() {
             return Ok(None);
         }
@@ -358,4 +378,78 @@ impl Waiting {
 /// What a panic left behind is whole: every change under these locks is one call.
 fn held<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
     what.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(casino: Uuid) -> Waiting {
+        Waiting {
+            casino,
+            subject: String::new(),
+            correlation_id: String::new(),
+            key: None,
+            at: DateTime::UNIX_EPOCH,
+            ask: Ask::default(),
+            seat: oneshot::channel().0,
+        }
+    }
+
+    fn waitlist(here: usize, went: [usize; 2]) -> Waitlist {
+        Waitlist {
+            queue: (0..here).map(|_| waiting(Uuid::nil())).collect(),
+            went,
+            ..Waitlist::default()
+        }
+    }
+
+    fn gathering(waitlist: Waitlist) -> Together {
+        Together {
+            waiting: Mutex::new(waitlist),
+            running: AtomicUsize::new(1),
+            ..Together::default()
+        }
+    }
+
+    #[test]
+    fn as_many_are_waited_for_as_went_a_moment_ago() {
+        for went in [[3, 1], [1, 3]] {
+            let lacking = (0..5).map(|here| waitlist(here, went).lacks_company()).collect::<Vec<_>>();
+            assert_eq!(lacking, [false, true, true, false, false], "{went:?}");
+        }
+        let mut alone = waitlist(1, [16, 16]);
+        for lacks in [true, true, false] {
+            assert_eq!(alone.lacks_company(), lacks, "who has come alone twice is waited for no more");
+            assert_eq!(alone.take().len(), 1);
+            alone.queue.push_back(waiting(Uuid::nil()));
+        }
+    }
+
+    #[test]
+    fn those_of_one_casino_go_as_far_as_there_are_seats_and_the_others_stay_in_order() {
+        let [one, other] = [Uuid::from_u128(1), Uuid::from_u128(2)];
+        let mut waitlist = Waitlist::default();
+        waitlist.queue.extend((0..2 * SEATS).flat_map(|_| [waiting(one), waiting(other)]));
+        let casinos = |waiting: &[Waiting]| waiting.iter().map(|waiting| waiting.casino).collect::<Vec<_>>();
+        assert_eq!(casinos(&waitlist.take()), vec![one; SEATS]);
+        assert_eq!(casinos(&waitlist.take()), vec![other; SEATS]);
+        assert_eq!(casinos(&waitlist.take()), vec![one; SEATS]);
+        assert_eq!(waitlist.queue.len(), SEATS);
+    }
+
+    #[tokio::test]
+    async fn who_comes_meanwhile_is_taken_along_and_who_does_not_is_not_waited_for() {
+        let together = gathering(waitlist(1, [2, 2]));
+        let (going, ()) = tokio::join!(together.next(), async { together.join(waiting(Uuid::nil())) });
+        assert_eq!(going.len(), 2);
+
+        let together = gathering(waitlist(1, [2, 2]));
+        let going = tokio::time::timeout(Duration::from_secs(10), together.next()).await;
+        assert_eq!(going.map(|going| going.len()), Ok(1));
+        assert!(!held(&together.waiting).gathers, "who comes now rings for the next");
+
+        let nobody = gathering(waitlist(0, [2, 2]));
+        assert!(nobody.next().await.is_empty());
+    }
 }

@@ -20,7 +20,7 @@ use workflows::word::JobKind;
 
 pub use self::runner::{Settings, run};
 use crate::clock::Clock;
-use crate::engine::{Engine, Envelope, Principal, RequestHash, Upkeep};
+use crate::engine::{Engine, Envelope, Key, Principal, RequestHash, Upkeep};
 use crate::error::Error;
 use crate::observe::CorrelationId;
 use crate::store::clockwork::Lease;
@@ -76,8 +76,10 @@ impl Job<'_> {
         Envelope {
             principal: Principal::System(self.casino_id),
             correlation: self.correlation.clone(),
-            key: step.map(|step| format!("job:{}:{step}", self.run_id)),
-            request: RequestHash::of("daemon", &format!("JOB {}", self.kind), &[]),
+            key: step.map(|step| Key {
+                name: format!("job:{}:{step}", self.run_id),
+                request: RequestHash::of("daemon", &format!("JOB {}", self.kind), &[]),
+            }),
             if_match: None,
         }
     }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait as _, DbBackend, FromQueryResult, Statement};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use super::Tx;
 use super::clockwork::Lease;
 use super::desks::Desks;
 use super::fault::Fault;
-use super::packed::{pack, unpack};
+use super::packed::Packed;
 use super::sheets::Sheets;
 
 /// What a command needs to have on the desk.
@@ -181,14 +181,8 @@ impl RequestHash {
 pub struct Remembered {
     pub request_hash: RequestHash,
     pub status: u16,
-    answer: String,
+    pub answer: Packed,
     pub etag: Option<String>,
-}
-
-impl Remembered {
-    pub fn answer(&self) -> Result<Value, Fault> {
-        unpack(&self.answer)
-    }
 }
 
 /// What a co-signer's PIN is held against.
@@ -267,14 +261,9 @@ pub struct AnswerRow {
     pub key: String,
     pub request_hash: RequestHash,
     pub status: u16,
-    #[serde(serialize_with = "packed")]
-    pub answer: Value,
+    pub answer: Packed,
     pub etag: Option<String>,
     pub created_at: DateTime<Utc>,
-}
-
-fn packed<S: Serializer>(answer: &Value, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&pack(answer))
 }
 
 /// The two columns of `open_desk`: the sheets come as the text they are, because taking them through a tree would cost as much as judging.

@@ -10,7 +10,7 @@ pub mod feed;
 pub mod list;
 pub mod metrics;
 pub mod neighbour;
-mod packed;
+pub mod packed;
 pub mod prune;
 pub mod relay;
 pub mod rollups;

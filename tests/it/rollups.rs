@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use rundown::clock::Clock;
-use rundown::engine::{Drained, Engine, Envelope, Principal, RequestHash};
+use rundown::engine::{Drained, Engine, Envelope, Principal};
 use rundown::observe::CorrelationId;
 use rundown::store::{Db, PoolSettings};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, TransactionTrait as _};
@@ -25,7 +25,6 @@ pub fn as_job(casino: Uuid) -> Envelope {
         principal: Principal::System(casino),
         correlation: CorrelationId::generate(),
         key: None,
-        request: RequestHash::of("daemon", "JOB rollup_recompute", &[]),
         if_match: None,
     }
 }

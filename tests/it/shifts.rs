@@ -12,7 +12,7 @@ use rundown::clock::Clock;
 use rundown::config::Config;
 use rundown::daemon;
 use rundown::database::Database;
-use rundown::engine::{Command, Desk, Engine, Envelope, Principal, RequestHash, Versioned};
+use rundown::engine::{Command, Desk, Engine, Envelope, Principal, Versioned};
 use rundown::error::Error;
 use rundown::observe::CorrelationId;
 use rundown::postgres::OWNER;
@@ -929,7 +929,6 @@ async fn the_daemon_signs_nothing_and_resolves_nothing() {
         principal: Principal::System(house.home.casino),
         correlation: CorrelationId::generate(),
         key: None,
-        request: RequestHash::of("daemon", "JOB test", &[]),
         if_match: None,
     };
     let mut may = Vec::new();

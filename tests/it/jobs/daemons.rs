@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use rundown::engine::{Engine, Envelope, Principal, RequestHash, Upkeep};
+use rundown::engine::{Engine, Envelope, Principal, Upkeep};
 use rundown::error::Error;
 use rundown::jobs::Settings;
 use rundown::observe::CorrelationId;
@@ -208,7 +208,6 @@ async fn whoever_was_thought_dead_and_comes_back_writes_nothing() {
         principal: Principal::System(house.home.casino),
         correlation: CorrelationId::generate(),
         key: None,
-        request: RequestHash::of("daemon", "JOB retention_prune", &[]),
         if_match: None,
     };
     let outlived = Outlived {
