@@ -103,14 +103,11 @@ BEGIN
         CREATE FUNCTION %1$I() RETURNS trigger LANGUAGE plpgsql AS $body$
         BEGIN
             IF EXISTS (SELECT FROM written AS w
-                        WHERE (SELECT s.id FROM public.staff AS s WHERE s.casino_id = w.casino_id AND s.id = w.%2$I) IS NULL) THEN
-                PERFORM public.refused(TG_TABLE_NAME, '23503', '%1$s', 'it names nobody of this casino');
-            END IF;
-            IF EXISTS (SELECT FROM written AS w
-                        WHERE w.session_id IS NOT NULL
-                          AND (SELECT s.id FROM public.table_inventory_session AS s
-                                WHERE s.casino_id = w.casino_id AND s.id = w.session_id) IS NULL) THEN
-                PERFORM public.refused(TG_TABLE_NAME, '23503', '%1$s', 'it names no session of this casino');
+                        WHERE (SELECT s.id FROM public.staff AS s WHERE s.casino_id = w.casino_id AND s.id = w.%2$I) IS NULL
+                           OR (w.session_id IS NOT NULL
+                               AND (SELECT s.id FROM public.table_inventory_session AS s
+                                     WHERE s.casino_id = w.casino_id AND s.id = w.session_id) IS NULL)) THEN
+                PERFORM public.refused(TG_TABLE_NAME, '23503', '%1$s', 'it names a person or a session that is not of this casino');
             END IF;
             RETURN NULL;
         END $body$

@@ -135,7 +135,8 @@ END $$;
 -- Publishes what was judged sound, and writes down what was not.
 --   ask: at, by, sound [{id, casino_id}], unsound [{id, error, pause_ms, dies}], behind [ids]
 --   answer: published [{casino_id, last_seq, events}], busy (some casino's feed was another's at this moment), dead [ids]
-CREATE FUNCTION relay_publish(ask jsonb) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+CREATE FUNCTION relay_publish(ask jsonb) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     told CONSTANT timestamptz := (ask->>'at')::timestamptz;
     batch record;

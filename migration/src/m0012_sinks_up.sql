@@ -169,7 +169,8 @@ END $$;
 --   ask: owner, lease_ms, want
 --   answer: taken [{id, casino_id, url, events, channels, cursor_seq, failures, version, term, secrets (base64, the newest first)}],
 --           wait_ms: until the next pause or foreign lease ends, of those that are behind; null where none is
-CREATE FUNCTION webhook_take(ask jsonb) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+CREATE FUNCTION webhook_take(ask jsonb) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     present CONSTANT timestamptz := clock_timestamp();
     lease CONSTANT interval := make_interval(secs => (ask->>'lease_ms')::double precision / 1000);

@@ -27,6 +27,9 @@ use crate::store::relay::{Judged, Sound, Stamped, Told, Unpublished, Unsound};
 
 /// Two looks are never closer than this where the first has seen everything: on a busy floor one turn serves several commands.
 const LOOK_APART: Duration = Duration::from_millis(4);
+/// Nor closer than so many times what the first turn took, up to [`LONGEST_APART`]: a busier floor is served by fewer turns, and not by more.
+const TIMES_APART: u32 = 3;
+const LONGEST_APART: Duration = Duration::from_millis(20);
 /// How long the relay stays away from a feed that another daemon is writing: about as long as that takes.
 const BUSY_RESTS: Duration = Duration::from_millis(3);
 /// How long nothing is asked after the database was away.
@@ -35,16 +38,16 @@ const AWAY_RESTS: Duration = Duration::from_secs(1);
 /// Publishes until it is told to stop, and then what is still waiting.
 pub(super) async fn run(outbox: Outbox, settings: Settings, stopping: CancellationToken) {
     let relay = Relay { outbox, settings };
-    let mut looked = None::<Instant>;
+    let mut next_look = Instant::now();
     loop {
         let was_stopping = stopping.is_cancelled();
-        if let Some(apart) = looked.and_then(|looked| LOOK_APART.checked_sub(looked.elapsed())) {
-            tokio::time::sleep(apart).await;
-        }
-        looked = Some(Instant::now());
-        let wait = match relay.turn().await {
+        tokio::time::sleep_until(next_look.into()).await;
+        let looked = Instant::now();
+        let turn = relay.turn().await;
+        next_look = looked + (looked.elapsed() * TIMES_APART).clamp(LOOK_APART, LONGEST_APART);
+        let wait = match turn {
             Ok(Turn::Again) => {
-                looked = None;
+                next_look = looked;
                 continue;
             }
             Ok(Turn::Busy) => BUSY_RESTS,
