@@ -239,7 +239,7 @@ impl Engine {
     async fn sit_down(&self, envelope: &Envelope, command: &Command, attempt: u32) -> Result<(Opened, Seat), Error> {
         if attempt == 1
             && self.lease.is_none()
-            && let Some((opened, place)) = self.together.seat(envelope, command, self.clock.now()).await
+            && let Some((opened, place)) = self.together.seat(envelope, command, self.clock.now()).await?
         {
             return Ok((opened, Seat::Among(place)));
         }
@@ -426,16 +426,14 @@ fn writing(envelope: &Envelope, act: Act, context: &Context, changes: Changes, a
     // A command that found everything done already leaves no second trace of it.
     let audit = (!changes.is_empty()).then(|| audit::of_changes(context, envelope, act, &changes));
     let outbox = outbox(context, envelope, changes.events());
+    let remembered = (!answer.replayed).then(|| remembered(envelope, context, answer)).flatten();
     let (insert, update) = changes.into_rows();
     Writing {
         insert,
         update,
         audit: audit.into_iter().collect(),
         outbox,
-        answers: remembered(envelope, context, answer)
-            .filter(|_| !answer.replayed)
-            .into_iter()
-            .collect(),
+        answers: remembered.into_iter().collect(),
         proved,
     }
 }

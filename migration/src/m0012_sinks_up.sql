@@ -268,7 +268,8 @@ END $$;
 -- The same for a sink that takes everything: a cursor a casino, made when the casino is first seen. A new sink begins at the beginning.
 --   ask: sink, owner, lease_ms, want
 --   answer: taken [{casino_id, cursor_seq, failures, term}], wait_ms
-CREATE FUNCTION sink_take(ask jsonb) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+CREATE FUNCTION sink_take(ask jsonb) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, public, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     present CONSTANT timestamptz := clock_timestamp();
     lease CONSTANT interval := make_interval(secs => (ask->>'lease_ms')::double precision / 1000);

@@ -9,9 +9,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use sea_orm::DbErr;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -20,6 +21,7 @@ use super::{Command, Engine, Envelope, Principal};
 use crate::error::Error;
 use crate::store::Tx;
 use crate::store::desk::{Ask, Opened, Opening, Writing};
+use crate::store::fault::Fault;
 
 /// Transactions of many that may be under way at once: while one is judged, written and flushed to disk, the next is read. No two of them are read at
 /// once, or each would have half the company.
@@ -28,6 +30,8 @@ pub const GATHERINGS: usize = 2;
 const SEATS: usize = 32;
 /// How long those who are there wait for company: a transaction costs eight commands nearly what it costs sixteen.
 const MOMENT: Duration = Duration::from_millis(4);
+/// A crowd that went longer ago is not expected again.
+const FORGOTTEN_AFTER: Duration = Duration::from_millis(100);
 /// Callers whose casino is remembered.
 const HOMES: usize = 10_000;
 
@@ -53,15 +57,28 @@ struct Waitlist {
     queue: VecDeque<Waiting>,
     /// Somebody has the turn, and waits for more to come.
     gathers: bool,
-    /// How many went in each of the last two.
-    went: [usize; 2],
+    /// Who went in the last two.
+    went: [Option<Went>; 2],
+}
+
+/// So many commands of one casino went in one transaction.
+#[derive(Clone, Copy)]
+struct Went {
+    casino: Uuid,
+    commands: usize,
+    at: Instant,
 }
 
 impl Waitlist {
-    /// Whether those who are here wait for more: as many as went a moment ago are likely to come again. Nobody waits for a crowd that is not there.
+    /// Whether those who would go next wait for more: as many as went a moment ago are likely to come again, and more are not waited for.
     fn lacks_company(&self) -> bool {
-        let crowd = self.went[0].max(self.went[1]);
-        (1..crowd).contains(&self.queue.len())
+        let Some(casino) = self.queue.front().map(|first| first.casino) else {
+            return false;
+        };
+        let lately = |went: &&Went| went.casino == casino && went.at.elapsed() < FORGOTTEN_AFTER;
+        let crowd = self.went.iter().flatten().filter(lately).map(|went| went.commands).max();
+        let here = self.queue.iter().filter(|waiting| waiting.casino == casino).count();
+        crowd.is_some_and(|crowd| here < crowd)
     }
 
     /// All of the first one's casino, in the order they came, as far as there are seats.
@@ -78,7 +95,12 @@ impl Waitlist {
             }
         }
         self.queue = staying;
-        self.went = [going.len(), self.went[0]];
+        let going_now = Went {
+            casino,
+            commands: going.len(),
+            at: Instant::now(),
+        };
+        self.went = [Some(going_now), self.went[0]];
         going
     }
 }
@@ -91,7 +113,7 @@ struct Waiting {
     key: Option<String>,
     at: DateTime<Utc>,
     ask: Ask,
-    seat: oneshot::Sender<Option<(Opened, Place)>>,
+    seat: oneshot::Sender<Result<Option<(Opened, Place)>, Error>>,
 }
 
 /// A command's part in a transaction: its own, or a place in a common one. Left without a word, it keeps nothing.
@@ -163,14 +185,16 @@ impl Together {
     }
 
     /// A desk among others, if this command may sit there. None: it goes by itself.
-    pub(super) async fn seat(&self, envelope: &Envelope, command: &Command, at: DateTime<Utc>) -> Option<(Opened, Place)> {
+    pub(super) async fn seat(&self, envelope: &Envelope, command: &Command, at: DateTime<Utc>) -> Result<Option<(Opened, Place)>, Error> {
         let Principal::Subject(subject) = &envelope.principal else {
-            return None;
+            return Ok(None);
         };
         if !command.ask.is_plain() || !command.pins.is_empty() {
-            return None;
+            return Ok(None);
         }
-        let casino = *held(&self.homes).get(subject)?;
+        let Some(casino) = held(&self.homes).get(subject).copied() else {
+            return Ok(None);
+        };
         let (seat, my_seat) = oneshot::channel();
         self.join(Waiting {
             casino,
@@ -181,7 +205,7 @@ impl Together {
             ask: command.ask.clone(),
             seat,
         });
-        my_seat.await.ok().flatten()
+        my_seat.await.unwrap_or(Ok(None))
     }
 
     /// Dropped at once where nobody would come for it.
@@ -292,7 +316,17 @@ impl Engine {
         if going.is_empty() {
             return Ok(None);
         }
-        let tx = begun?;
+        let tx = match begun {
+            Ok(tx) => tx,
+            // They have waited for a connection as long as anybody may; by itself each would wait as long again.
+            Err(Fault::Away(error @ DbErr::ConnectionAcquire(_))) => {
+                for waiting in going {
+                    waiting.seat.send(Err(Error::Unavailable(error.to_string()))).ok();
+                }
+                return Ok(None);
+            }
+            Err(fault) => return Err(fault.into()),
+        };
         let places = seated(&tx, going).await?;
         Ok(Some((tx, places)))
     }
@@ -319,7 +353,7 @@ async fn seated(tx: &Tx, going: Vec<Waiting>) -> Result<Vec<Served>, Error> {
             (opened, Place { writing, outcome })
         });
         // One that has gone away keeps nothing: its place goes with it.
-        waiting.seat.send(place).ok();
+        waiting.seat.send(Ok(place)).ok();
     }
     Ok(served)
 }
@@ -397,9 +431,11 @@ mod tests {
     }
 
     fn waitlist(here: usize, went: [usize; 2]) -> Waitlist {
+        let casino = Uuid::nil();
+        let at = Instant::now();
         Waitlist {
-            queue: (0..here).map(|_| waiting(Uuid::nil())).collect(),
-            went,
+            queue: (0..here).map(|_| waiting(casino)).collect(),
+            went: went.map(|commands| Some(Went { casino, commands, at })),
             ..Waitlist::default()
         }
     }
@@ -424,6 +460,19 @@ mod tests {
             assert_eq!(alone.take().len(), 1);
             alone.queue.push_back(waiting(Uuid::nil()));
         }
+    }
+
+    #[test]
+    fn a_crowd_of_another_casino_or_of_long_ago_is_not_expected() {
+        let mut waitlist = waitlist(1, [16, 16]);
+        waitlist.queue.push_front(waiting(Uuid::from_u128(1)));
+        assert!(!waitlist.lacks_company());
+        waitlist.queue.pop_front();
+        assert!(waitlist.lacks_company());
+        for went in waitlist.went.iter_mut().flatten() {
+            went.at -= FORGOTTEN_AFTER;
+        }
+        assert!(!waitlist.lacks_company());
     }
 
     #[test]

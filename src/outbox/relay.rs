@@ -27,9 +27,8 @@ use crate::store::relay::{Judged, Sound, Stamped, Told, Unpublished, Unsound};
 
 /// Two looks are never closer than this where the first has seen everything: on a busy floor one turn serves several commands.
 const LOOK_APART: Duration = Duration::from_millis(4);
-/// Nor closer than so many times what the first turn took, up to [`LONGEST_APART`]: a busier floor is served by fewer turns, and not by more.
-const TIMES_APART: u32 = 3;
-const LONGEST_APART: Duration = Duration::from_millis(20);
+/// After a turn the relay rests for as long as it took, up to this: a busier floor is served by fewer turns, and not by more.
+const LONGEST_REST: Duration = Duration::from_millis(10);
 /// How long the relay stays away from a feed that another daemon is writing: about as long as that takes.
 const BUSY_RESTS: Duration = Duration::from_millis(3);
 /// How long nothing is asked after the database was away.
@@ -44,7 +43,7 @@ pub(super) async fn run(outbox: Outbox, settings: Settings, stopping: Cancellati
         tokio::time::sleep_until(next_look.into()).await;
         let looked = Instant::now();
         let turn = relay.turn().await;
-        next_look = looked + (looked.elapsed() * TIMES_APART).clamp(LOOK_APART, LONGEST_APART);
+        next_look = looked + LOOK_APART;
         let wait = match turn {
             Ok(Turn::Again) => {
                 next_look = looked;
@@ -55,7 +54,11 @@ pub(super) async fn run(outbox: Outbox, settings: Settings, stopping: Cancellati
             Ok(Turn::Idle(_)) => return,
             // The last look before the end is one that finds nothing.
             Ok(Turn::Done(_)) if was_stopping => continue,
-            Ok(Turn::Done(wait)) => wait,
+            Ok(Turn::Done(wait)) => {
+                let now = Instant::now();
+                next_look = next_look.max(now + (now - looked).min(LONGEST_REST));
+                wait
+            }
             Err(fault) if !was_stopping => {
                 tracing::warn!(error = %fault, "events could not be published; they wait");
                 AWAY_RESTS
