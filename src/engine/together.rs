@@ -12,7 +12,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use sea_orm::DbErr;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -21,7 +20,6 @@ use super::{Command, Engine, Envelope, Principal};
 use crate::error::Error;
 use crate::store::Tx;
 use crate::store::desk::{Ask, Opened, Opening, Writing};
-use crate::store::fault::Fault;
 
 /// Transactions of many that may be under way at once: while one is judged, written and flushed to disk, the next is read. No two of them are read at
 /// once, or each would have half the company.
@@ -319,9 +317,9 @@ impl Engine {
         let tx = match begun {
             Ok(tx) => tx,
             // They have waited for a connection as long as anybody may; by itself each would wait as long again.
-            Err(Fault::Away(error @ DbErr::ConnectionAcquire(_))) => {
+            Err(fault) if fault.is_of_pool() => {
                 for waiting in going {
-                    waiting.seat.send(Err(Error::Unavailable(error.to_string()))).ok();
+                    waiting.seat.send(Err(Error::Unavailable(fault.to_string()))).ok();
                 }
                 return Ok(None);
             }

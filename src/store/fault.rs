@@ -28,6 +28,11 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// No connection was to be had within the time anybody may wait for one.
+    pub fn is_of_pool(&self) -> bool {
+        matches!(self, Self::Away(DbErr::ConnectionAcquire(_)))
+    }
+
     pub(super) fn unreadable(error: serde_json::Error) -> Self {
         Self::Other(anyhow::Error::new(error).context("the database answered in another shape"))
     }

@@ -103,3 +103,24 @@ async fn without_a_database_the_daemon_says_so_and_comes_back_with_it() {
     assert_eq!(moved.expect(200)["session"]["status"], "OPENING");
     assert_eq!(house.count("audit_log").await, 2);
 }
+
+/// Five seconds are waited for a connection, and once: whoever has waited for one in company does not wait again alone.
+#[tokio::test]
+async fn a_command_waits_once_for_a_connection_that_is_not_to_be_had() {
+    let house = House::open().await;
+    let session = house.create("BJ-01", "BJ-01-A").await;
+    // Only who has asked before goes in company.
+    house.advance("PB-01", &session, json!({ "to": "OPENING" })).await.expect(200);
+    let mut held = Vec::new();
+    while let Ok(Ok(tx)) = tokio::time::timeout(Duration::from_millis(500), house.db.begin()).await {
+        held.push(tx);
+    }
+    let asked = Instant::now();
+    house
+        .advance("PB-01", &session, json!({ "to": "OPEN" }))
+        .await
+        .refused(503, "unavailable");
+    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
+    drop(held);
+    house.get("PB-01", &format!("sessions/{session}")).await.expect(200);
+}
