@@ -63,6 +63,12 @@ pub struct Envelope {
     pub if_match: Option<i64>,
 }
 
+impl Envelope {
+    pub fn key_name(&self) -> Option<&str> {
+        self.key.as_ref().map(|key| key.name.as_str())
+    }
+}
+
 /// A key, and the request it stands for.
 #[derive(Clone, Debug)]
 pub struct Key {
@@ -77,12 +83,6 @@ pub enum Principal {
     Subject(String),
     /// The casino's own `system` staff row: jobs. It signs nothing.
     System(Uuid),
-}
-
-impl Envelope {
-    pub fn key_name(&self) -> Option<&str> {
-        self.key.as_ref().map(|key| key.name.as_str())
-    }
 }
 
 /// What a command is, before anything is known of the world.

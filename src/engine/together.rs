@@ -272,6 +272,7 @@ impl Drop for Gathering<'_> {
             tracing::error!("a gathering panicked: without the last of them commands go by themselves");
         }
         let mut waitlist = held(&self.0.waiting);
+        // Company that gathered for this one rings for another from now on.
         waitlist.gathers = false;
         if self.0.running.fetch_sub(1, Ordering::SeqCst) == 1 {
             waitlist.queue.clear();
